@@ -1,0 +1,77 @@
+# Everything a person or a machine does here has a target; `make` alone lists them.
+# `make check` is the whole truth: a rule that is not in it is not a rule.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+UV_PIN := $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
+
+# The environment is ours alone: a surrounding one, or its search path, must not leak in.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX UV_PYTHON
+export UV_PROJECT_ENVIRONMENT := .venv
+
+.PHONY: help install demo serve test check lint types imports format openapi bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
+	  || sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1: \2/p' Makefile
+
+install: $(INSTALLED) ## put Tallybook and its tools into .venv (needs Python 3.11 or newer, pip, make and git)
+
+# pip brings uv, uv brings the rest exactly as locked. Where only pip reaches a package index
+# (a mirror in pip.conf), pip brings the same locked versions, hashes checked.
+$(INSTALLED): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'Tallybook needs Python 3.11 or newer: make install PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv --without-pip .venv
+	@[ "$$($(BIN)/uv --version 2>/dev/null | cut -d ' ' -f 2)" = "$(UV_PIN:uv==%=%)" ] \
+	  || $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check '$(UV_PIN)'
+	@$(BIN)/uv sync --frozen --quiet || { \
+	  echo 'uv could not install the locked packages; trying pip, which may know another package index' >&2; \
+	  $(BIN)/uv export --frozen --quiet --no-emit-project --output-file .venv/locked.txt; \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --require-hashes -r .venv/locked.txt; \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-deps --editable .; }
+	@touch $(INSTALLED)
+	@echo 'installed: .venv/bin/tallybook'
+
+demo: install ## run the four businesses on a simulated Processor and show what happened
+	@$(BIN)/tallybook demo $(ARGS)
+
+serve: install ## serve the API on http://127.0.0.1:8000 (ARGS=... for options)
+	@$(BIN)/tallybook serve $(ARGS)
+
+test: install ## run the tests on SQLite and on a real PostgreSQL (WORKERS=2, ARGS='-k name')
+	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+check: lint types imports ## everything that must hold: lint, types, imports, tests with branch coverage
+	@$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: install ## check style and layout
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: install ## check types
+	@$(BIN)/basedpyright
+
+imports: install ## check that imports go one way
+	@$(BIN)/lint-imports --no-logo
+
+format: install ## put code into the one layout and fix what can be fixed
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+openapi: install ## write docs/api/openapi.json anew
+	@$(BIN)/python -m tallybook.entrypoints.openapi docs/api/openapi.json
+
+bench: install ## run the benchmarks behind docs/benchmarks.md
+	@$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove .venv and what tools leave behind
+	@rm -rf .venv .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .pytest_cache .ruff_cache build dist
