@@ -1,0 +1,60 @@
+"""Fresh ids and randomness: the only place that makes them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from itertools import count
+
+
+class FreshIds:
+    """Makes UUIDv7 ids: 48 bits of milliseconds, a counter, then 62 random bits.
+
+    Ids made by one process sort in the order in which they were made.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+        self._random = b""
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """Drop random bytes that a forked child shares with its parent."""
+        self._lock = threading.Lock()
+        self._random = b""
+
+    def fresh(self) -> str:
+        """Make a new id: 32 hex digits."""
+        with self._lock:
+            if not self._random:
+                # Asked of the system in bulk: a call for each id costs more than the id.
+                self._random = os.urandom(8 * 256)
+            tail, self._random = self._random[:8], self._random[8:]
+            # 12 bits below the millisecond: the sub-millisecond time, pushed on if it stands still.
+            stamp = max(time.time_ns() * 4096 // 1_000_000, self._last + 1)
+            self._last = stamp
+        milliseconds, fraction = divmod(stamp, 4096)
+        low = (0b10 << 62) | int.from_bytes(tail, "big") >> 2
+        return f"{milliseconds:012x}7{fraction:03x}{low:016x}"
+
+
+class CountedIds:
+    """Makes ids by counting, so that a seeded run gives the same ids each time."""
+
+    def __init__(self, start: int = 1) -> None:
+        # Its next() is one step, so that threads may share it.
+        self._numbers = count(start)
+
+    def fresh(self) -> str:
+        """Make the next id."""
+        return f"{next(self._numbers):012x}70008{0:015x}"
+
+
+def jitter_sleep(attempt: int) -> None:
+    """Wait a random moment that grows with the attempts, at most a second.
+
+    Two transactions that met in a deadlock must not meet again in step.
+    """
+    time.sleep(min(1.0, 0.002 * 2**attempt) * (os.urandom(1)[0] + 1) / 256)

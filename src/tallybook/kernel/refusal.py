@@ -1,0 +1,251 @@
+"""Every refusal Tallybook can give: one list, with code, HTTP status, sentence and retry.
+
+A refusal is an answer, not an error: the request was understood and nothing was changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalKind:
+    """What is the same for every refusal with one code."""
+
+    status: int
+    sentence: str
+    """One sentence that says what would help. `{name}` is filled in from the details."""
+    retry: bool = False
+    """Whether the very same request may succeed later without anyone changing anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One refusal: its code, the field it is about, and facts a program can use."""
+
+    code: str
+    param: str | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> RefusalKind:
+        """Look up what the catalogue says of this code."""
+        return REFUSALS[self.code]
+
+    @property
+    def sentence(self) -> str:
+        """Tell a person what is wrong and what would help."""
+        return self.kind.sentence.format_map(_Blank(self.details))
+
+
+class Refused(Exception):  # noqa: N818 - it is not an error: the world asked for what can't be had
+    """Carries a refusal out of code that parses or reads."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
+
+
+class _Blank(dict[str, object]):
+    """Leaves a name that has no detail as it stands, so that a sentence never raises."""
+
+    def __missing__(self, key: str) -> str:
+        return f"({key})"
+
+
+_IN_ORDER: dict[str, RefusalKind] = {
+    # The envelope, in the order in which it is looked at.
+    "not_found": RefusalKind(404, "There is nothing at this address."),
+    "method_not_allowed": RefusalKind(405, "This address does not take that method."),
+    "request_malformed": RefusalKind(400, "The request is not one that HTTP allows here."),
+    "content_type_unsupported": RefusalKind(
+        415, "Send the body as application/json (or the type that this call names)."
+    ),
+    "body_too_large": RefusalKind(413, "The body is larger than the {limit} bytes allowed here."),
+    "body_too_slow": RefusalKind(408, "The body took too long to arrive. Send it again."),
+    "body_malformed": RefusalKind(
+        422, "The body is not one JSON value in UTF-8, without NaN and without repeated keys."
+    ),
+    "field_invalid": RefusalKind(422, "The field '{field}' is not valid: {problem}."),
+    "key_invalid": RefusalKind(
+        422, "An Idempotency-Key is 1 to 255 printable ASCII characters without spaces at its ends."
+    ),
+    "key_reused_with_other_input": RefusalKind(
+        422, "This Idempotency-Key was used before with another input. Use a new key."
+    ),
+    "id_invalid": RefusalKind(404, "The id in the address is not one that this call knows."),
+    # Files to import.
+    "file_malformed": RefusalKind(422, "The file can't be imported: {problem}."),
+    "line_malformed": RefusalKind(422, "The line can't be read: {problem}."),
+    # Machine trouble that a client may see.
+    "busy": RefusalKind(503, "The database is busy. Try again in a moment.", retry=True),
+    "outcome_unknown": RefusalKind(
+        503,
+        "The database did not confirm the write. Ask again with the same Idempotency-Key.",
+        retry=True,
+    ),
+    "shutting_down": RefusalKind(503, "The server is shutting down. Try again.", retry=True),
+    "internal_error": RefusalKind(
+        500, "Something broke on our side. The log has the details under this request id."
+    ),
+    # Money and dates.
+    "currency_unknown": RefusalKind(422, "The currency is not an ISO 4217 code that money has."),
+    "amount_invalid": RefusalKind(
+        422,
+        "The amount is not one: a positive decimal string or integer in major units, with no more"
+        " decimals than the currency has.",
+    ),
+    "date_invalid": RefusalKind(422, "The date is not a calendar date written YYYY-MM-DD."),
+    "date_in_future": RefusalKind(422, "The date lies after today, {today}."),
+    "date_too_old": RefusalKind(
+        422, "The date lies more than {days} days back. Only imports may reach further."
+    ),
+    # Customers.
+    "name_invalid": RefusalKind(
+        422, "A name is 1 to 200 characters of any script, without control characters."
+    ),
+    "email_invalid": RefusalKind(422, "The e-mail address does not look like one: name@host."),
+    "bank_account_invalid": RefusalKind(
+        422,
+        "A bank account number has 4 to 34 letters and digits; spaces and hyphens do not count.",
+    ),
+    "customer_not_found": RefusalKind(404, "No customer has this id. Create it first."),
+    "bank_account_not_found": RefusalKind(
+        404, "No customer has this bank account. Register it with the customer first."
+    ),
+    "email_taken": RefusalKind(409, "Another customer has this e-mail address."),
+    "bank_account_taken": RefusalKind(409, "This bank account belongs to another customer."),
+    "credit_insufficient": RefusalKind(409, "The customer has {credit} of credit, not enough."),
+    "subject_not_found": RefusalKind(404, "There is nothing owed under this id."),
+    "subject_owes_less": RefusalKind(409, "Only {owed} is owed there. Apply no more than that."),
+    # Advances, transfers and the Processor.
+    "advance_not_found": RefusalKind(404, "No advance has this id."),
+    "customer_not_eligible": RefusalKind(
+        409, "The customer can't have this advance now: {reason}."
+    ),
+    "currency_not_served": RefusalKind(
+        422, "The Processor moves {served} only. Ask for an amount in that currency."
+    ),
+    "advance_too_small": RefusalKind(
+        422, "The amount with its fee must be at least one minor unit per installment."
+    ),
+    "advance_state_wrong": RefusalKind(409, "The advance is {status}, so this can't be done."),
+    "processor_rejected": RefusalKind(
+        502, "The Processor refused the transfer. Nothing was paid and nothing is owed."
+    ),
+    "processor_unavailable": RefusalKind(
+        502, "The Processor could not be reached, so no report was taken.", retry=True
+    ),
+    "report_unreadable": RefusalKind(
+        422, "The report is not one that can be read. It was kept; it covers no day."
+    ),
+    "run_out_of_order": RefusalKind(
+        409, "A later business date has been run already: the last finished one is {last}."
+    ),
+    "run_in_progress": RefusalKind(409, "A run is in progress. Ask again later.", retry=True),
+    "run_in_future": RefusalKind(
+        422, "With a live Processor a run can't be later than today, {today}."
+    ),
+    "operator_item_not_found": RefusalKind(404, "No operator item has this id."),
+    "operator_item_resolved": RefusalKind(409, "This operator item was resolved before."),
+    "transfer_needed": RefusalKind(422, "Name the transfer this is about: one that is on record."),
+    "transaction_id_taken": RefusalKind(409, "Another transfer has this transaction id already."),
+    "action_not_allowed": RefusalKind(409, "This action is not one of those open here: {allowed}."),
+    # The counter.
+    "product_name_invalid": RefusalKind(
+        422, "A product's name is 1 to 255 characters of any script, without control characters."
+    ),
+    "sku_invalid": RefusalKind(422, "A sku is 1 to 64 characters without control characters."),
+    "price_invalid": RefusalKind(
+        422,
+        "The price is not one: more than zero, in major units, with no more decimals than the"
+        " currency has.",
+    ),
+    "tax_percent_invalid": RefusalKind(
+        422, "A tax percent is 0 to 100, a number or decimal string with at most four decimals."
+    ),
+    "cash_rounding_invalid": RefusalKind(
+        422, "Cash rounding is none, floor_to_unit, or nearest_ and a number of minor units."
+    ),
+    "product_not_found": RefusalKind(404, "No product has this number."),
+    "product_retired": RefusalKind(409, "Product {product_id} is not sold any more."),
+    "name_taken": RefusalKind(409, "Another active product has this name."),
+    "sku_taken": RefusalKind(409, "Another active product has this sku."),
+    "stock_insufficient": RefusalKind(
+        409, "Of product {product_id} {wanted} are wanted and {available} can be sold."
+    ),
+    "drawer_currency_differs": RefusalKind(
+        409, "The drawer holds {currency}. One drawer has one currency."
+    ),
+    "purchase_too_large": RefusalKind(422, "The purchase adds up to more than can be booked."),
+    "payment_insufficient": RefusalKind(
+        409, "The purchase costs {final_amount}; {owed} more is owed."
+    ),
+    "tender_mismatch": RefusalKind(
+        422, "The tendered pieces add up to {tendered}, not to the amount paid."
+    ),
+    "denomination_unknown": RefusalKind(
+        422, "The drawer has no denomination of {value}. Add it first."
+    ),
+    "denomination_not_found": RefusalKind(404, "The drawer has no denomination of this value."),
+    "denomination_taken": RefusalKind(409, "The drawer has this denomination already."),
+    "denomination_invalid": RefusalKind(
+        422,
+        "A denomination's value is more than zero, with no more decimals than the currency has.",
+    ),
+    "change_impossible": RefusalKind(
+        409, "The drawer can't give {change} of change exactly. Pay one of the nearest amounts."
+    ),
+    "sale_line_unfit": RefusalKind(422, "The line can't be sold as it stands: {reason}."),
+    "purchase_not_found": RefusalKind(404, "No purchase has this receipt number."),
+    "reference_taken": RefusalKind(
+        409, "A purchase with this reference is in the book: {purchase_id}."
+    ),
+    "item_not_in_purchase": RefusalKind(422, "Product {product_id} is not in this purchase."),
+    "refund_exceeds_purchase": RefusalKind(
+        409, "Of product {product_id} only {refundable} can still be refunded."
+    ),
+    "nothing_to_refund": RefusalKind(409, "All of this purchase has been refunded."),
+    "refund_not_found": RefusalKind(404, "No refund has this number."),
+    "drawer_insufficient": RefusalKind(
+        409, "The drawer can't give {amount}: neither in exact pieces nor from uncounted cash."
+    ),
+    "drawer_session_not_found": RefusalKind(404, "No drawer session has this number."),
+    "drawer_session_open": RefusalKind(409, "Drawer session {session_id} is open. Close it first."),
+    "drawer_session_closed": RefusalKind(409, "This drawer session is closed."),
+    # Household bills.
+    "types_disagree": RefusalKind(
+        422, "This transaction_type goes with message_type {expected}, and with no other."
+    ),
+    "message_not_found": RefusalKind(404, "No message has this id."),
+    "bill_not_found": RefusalKind(404, "No bill has this id."),
+    "transaction_not_found": RefusalKind(404, "No transaction has this id."),
+    "review_item_not_found": RefusalKind(404, "No review item has this id."),
+    "review_item_resolved": RefusalKind(409, "This message does not wait for review."),
+    "bill_of_another_customer": RefusalKind(
+        409, "The bill and the transaction belong to different customers."
+    ),
+    # The ledger.
+    "entry_unbalanced": RefusalKind(422, "The entry's postings do not sum to zero per currency."),
+    "account_not_found": RefusalKind(404, "The ledger has no account with this id."),
+}
+
+REFUSALS: Mapping[str, RefusalKind] = MappingProxyType(_IN_ORDER)
+
+
+def problem(refusal: Refusal) -> dict[str, object]:
+    """Give a refusal the shape that goes over the wire (RFC 9457 problem details)."""
+    shape: dict[str, object] = {
+        "type": f"urn:tallybook:refusal:{refusal.code}",
+        "title": refusal.code.replace("_", " "),
+        "status": refusal.kind.status,
+        "code": refusal.code,
+        "detail": refusal.sentence,
+        "retry": refusal.kind.retry,
+    }
+    if refusal.param is not None:
+        shape["param"] = refusal.param
+    shape.update({key: value for key, value in refusal.details.items() if key not in shape})
+    return shape
