@@ -1,0 +1,92 @@
+"""What a write transaction can do, in words that both databases understand.
+
+The writer speaks only these few steps; db/postgresql.py and db/sqlite.py are the two places that
+turn them into SQL. Statements are constant texts: keys and rows travel as parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tallybook.db.tables import RowMap
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Rows whose columns equal one of the keys, in key order."""
+
+    rows: RowMap[Any]
+    by: tuple[str, ...]
+    keys: Sequence[Any]
+    """One value a key where `by` names one column, else a tuple."""
+    lock: bool = False
+    """Locks: the rows, FOR NO KEY UPDATE. On SQLite the one writer is the lock."""
+    where: str = ""
+    """A constant condition in SQL that both databases read, such as "state = 'planned'"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """New rows."""
+
+    rows: RowMap[Any]
+    values: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Rows to be overwritten whole, found by their key."""
+
+    rows: RowMap[Any]
+    values: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate:
+    """Rows to be added onto: inserted where the key is new, else the columns grow."""
+
+    rows: RowMap[Any]
+    columns: tuple[str, ...]
+    values: Sequence[Any]
+
+
+Step = Select | Insert | Update | Accumulate
+
+
+class Tx(Protocol):
+    """One write transaction, open from the first step to commit or rollback."""
+
+    def run(self, steps: Sequence[Step]) -> list[list[Any]]:
+        """Do the steps in order, in one round trip where possible; rows of the selects come back.
+
+        Raises: the driver's own error; db/errors.py tells what it means.
+        """
+        ...
+
+    def commit(self, steps: Sequence[Step] = ()) -> None:
+        """Do the last steps, then commit.
+
+        Raises: the driver's own error. The outcome is then unknown if the connection is gone.
+        """
+        ...
+
+    def rollback(self) -> None:
+        """Give everything up. Never raises: a broken connection is rolled back by its server."""
+        ...
+
+
+class WriteConnection(Protocol):
+    """One connection that writes, and its repair."""
+
+    def begin(self) -> Tx:
+        """Open a transaction; reconnects first if the connection is gone.
+
+        Locks: on SQLite the database's one write lock, at once.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...

@@ -1,0 +1,127 @@
+"""Which database, and the connections to it: one that writes, a pool that reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from tallybook.db.dialect import WriteConnection
+from tallybook.db.postgresql import PostgresConnection
+from tallybook.db.sqlite import PRAGMAS, SqliteConnection
+
+
+class DatabaseUrlError(ValueError):
+    """The database URL is not one that Tallybook can use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database: where it is, its reading engine, and how to open its writing connection."""
+
+    url: URL
+    engine: Engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Tell whether it is the embedded one."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def path(self) -> Path | None:
+        """Tell the file of an embedded database."""
+        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+    @property
+    def shown(self) -> str:
+        """Name the database for people, without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    def open_writer(self) -> WriteConnection:
+        """Make the connection that a writer thread writes through; it connects when first used."""
+        if self.is_sqlite:
+            return SqliteConnection(self.path or "")
+        conninfo = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        return PostgresConnection(conninfo)
+
+    @contextmanager
+    def reader(self) -> Generator[Connection]:
+        """Lend a connection for reads; on PostgreSQL its transaction is read only."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Generator[Connection]:
+        """Lend a connection whose reads all see the book as it was at the first of them."""
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN")
+                yield connection
+            else:
+                yield connection.execution_options(isolation_level="REPEATABLE READ")
+
+    def close(self) -> None:
+        """Let go of all reading connections."""
+        self.engine.dispose()
+
+
+def open_database(url: str, *, pool_size: int = 5, pool_overflow: int = 10) -> Database:
+    """Open a database by its URL: `sqlite:///./billing.db` or `postgresql://user@host/name`.
+
+    Nothing is connected yet. Raises: DatabaseUrlError.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise DatabaseUrlError(f"not a database URL: {url.split('://', maxsplit=1)[0]}") from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return Database(parsed, _sqlite_engine(parsed))
+    if backend in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return Database(parsed, _postgres_engine(parsed, pool_size, pool_overflow))
+    raise DatabaseUrlError(f"the database must be sqlite:///... or postgresql://..., not {backend}")
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise DatabaseUrlError("SQLite needs a file: sqlite:///./billing.db")
+    path = Path(url.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        # Account data lives here, encrypted or not: nobody else reads it.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    engine = create_engine(url, pool_size=10)
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in (*PRAGMAS, "PRAGMA query_only = ON"):
+            cursor.execute(pragma)
+        cursor.close()
+
+    return engine
+
+
+def _postgres_engine(url: URL, pool_size: int, pool_overflow: int) -> Engine:
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_overflow,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "tallybook reader",
+            "options": "-c timezone=UTC -c statement_timeout=60s"
+            " -c default_transaction_read_only=on",
+        },
+    )

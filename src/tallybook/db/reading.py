@@ -1,0 +1,32 @@
+"""Reading rows of one table as the dataclass that they are mapped to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select, select
+
+from tallybook.db.tables import RowMap
+
+R = TypeVar("R")
+
+STREAM_ROWS = 500
+"""How many rows a long list fetches at a time."""
+
+
+def select_rows(rows: RowMap[Any]) -> Select[Any]:
+    """Select the mapped columns, to be narrowed down and ordered."""
+    return select(*(rows.table.c[name] for name in rows.columns))
+
+
+def fetch(connection: Connection, rows: RowMap[R], wanted: Select[Any]) -> list[R]:
+    """Run a select of `select_rows`, all at once."""
+    return [rows.row(row, sqlite=False) for row in connection.execute(wanted)]
+
+
+def stream(connection: Connection, rows: RowMap[R], wanted: Select[Any]) -> Iterator[list[R]]:
+    """Run a select of `select_rows`, a bounded number of rows at a time."""
+    found = connection.execution_options(stream_results=True).execute(wanted)
+    for part in found.partitions(STREAM_ROWS):
+        yield [rows.row(row, sqlite=False) for row in part]

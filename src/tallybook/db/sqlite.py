@@ -1,0 +1,147 @@
+"""SQLite's side of db/dialect.py: one writer, BEGIN IMMEDIATE, executemany."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tallybook.db.dialect import Accumulate, Insert, Select, Step, Tx, Update
+from tallybook.db.tables import RowMap
+
+PRAGMAS = (
+    "PRAGMA busy_timeout = 10000",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    # INSERT OR REPLACE would otherwise slip past the triggers that keep rows for ever.
+    "PRAGMA recursive_triggers = ON",
+    "PRAGMA cache_size = -65536",
+)
+
+
+class SqliteConnection:
+    """The writer's own connection to one SQLite file."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = str(path)
+        self._connection: sqlite3.Connection | None = None
+
+    def begin(self) -> Tx:
+        """Open a transaction. Locks: the database's one write lock, at once."""
+        if self._connection is None:
+            self._connection = connect(self._path)
+        self._connection.execute("BEGIN IMMEDIATE")
+        return _SqliteTx(self._connection)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Open a SQLite file the way every connection of ours is set up."""
+    # The writer thread opens it, and whoever stops the writer closes it.
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    for pragma in PRAGMAS:
+        connection.execute(pragma)
+    return connection
+
+
+class _SqliteTx:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def run(self, steps: Sequence[Step]) -> list[list[Any]]:
+        selected: list[list[Any]] = []
+        for step in steps:
+            match step:
+                case Select():
+                    keys = json.dumps([_json_key(key) for key in step.keys])
+                    cursor = self._connection.execute(
+                        _select_text(step.rows, step.by, step.where), (keys,)
+                    )
+                    selected.append(
+                        [step.rows.row(values, sqlite=True) for values in cursor.fetchall()]
+                    )
+                case Insert():
+                    self._many(_insert_text(step.rows), step)
+                case Update():
+                    self._update(step)
+                case Accumulate():
+                    self._many(_accumulate_text(step.rows, step.columns), step)
+        return selected
+
+    def commit(self, steps: Sequence[Step] = ()) -> None:
+        self.run(steps)
+        self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    def _many(self, text: str, step: Insert | Accumulate) -> None:
+        self._connection.executemany(text, [step.rows.sqlite_values(row) for row in step.values])
+
+    def _update(self, step: Update) -> None:
+        rows = step.rows
+        order = [rows.columns.index(name) for name in (*_changed(rows), *rows.key)]
+        parameters: list[tuple[Any, ...]] = []
+        for row in step.values:
+            values = rows.sqlite_values(row)
+            parameters.append(tuple(values[index] for index in order))
+        self._connection.executemany(_update_text(rows), parameters)
+
+
+def _json_key(key: Any) -> Any:
+    if isinstance(key, tuple):
+        return [_json_key(part) for part in key]
+    return key.isoformat() if hasattr(key, "isoformat") else key
+
+
+@cache
+def _select_text(rows: RowMap[Any], by: tuple[str, ...], where: str) -> str:
+    if len(by) == 1:
+        condition = f"{by[0]} IN (SELECT value FROM json_each(?))"
+    else:
+        parts = ", ".join(f"json_extract(value, '$[{index}]')" for index in range(len(by)))
+        condition = f"({', '.join(by)}) IN (SELECT {parts} FROM json_each(?))"
+    text = f"SELECT {', '.join(rows.columns)} FROM {rows.name} WHERE {condition}"
+    if where:
+        text += f" AND ({where})"
+    return f"{text} ORDER BY {', '.join(rows.key)}"
+
+
+@cache
+def _insert_text(rows: RowMap[Any]) -> str:
+    marks = ", ".join("?" for _ in rows.columns)
+    return f"INSERT INTO {rows.name} ({', '.join(rows.columns)}) VALUES ({marks})"
+
+
+@cache
+def _changed(rows: RowMap[Any]) -> tuple[str, ...]:
+    """List what an update sets: not the key, even to itself.
+
+    SQLite would then look for rows that refer to it, by reading whole tables where no index helps.
+    """
+    return tuple(name for name in rows.columns if name not in rows.key)
+
+
+@cache
+def _update_text(rows: RowMap[Any]) -> str:
+    changed = ", ".join(f"{name} = ?" for name in _changed(rows))
+    found = " AND ".join(f"{name} = ?" for name in rows.key)
+    return f"UPDATE {rows.name} SET {changed} WHERE {found}"
+
+
+@cache
+def _accumulate_text(rows: RowMap[Any], columns: tuple[str, ...]) -> str:
+    grown = ", ".join(f"{name} = {name} + excluded.{name}" for name in columns)
+    return f"{_insert_text(rows)} ON CONFLICT ({', '.join(rows.key)}) DO UPDATE SET {grown}"

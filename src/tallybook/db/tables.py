@@ -1,0 +1,121 @@
+"""Rows in bulk: which columns a table has, and how a frozen dataclass becomes one of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from datetime import date, datetime
+from enum import Enum
+from operator import attrgetter
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from sqlalchemy import BigInteger, Boolean, Date, Integer, LargeBinary, SmallInteger, Table
+
+from tallybook.db.metadata import HexId, Instant, instant_from_text, instant_to_text
+
+R = TypeVar("R")
+
+
+class RowMap(Generic[R]):
+    """Maps one table to one frozen dataclass whose fields are named like its columns.
+
+    The columns are those of the dataclass, in its order; a table may have more (generated or
+    defaulted) columns, which bulk writes then leave alone.
+    """
+
+    def __init__(self, table: Table, model: type[R], *, key: Sequence[str]) -> None:
+        self.table = table
+        self.model = model
+        self.name = table.name
+        self.key = tuple(key)
+        self.columns = tuple(item.name for item in fields(model))  # pyright: ignore[reportArgumentType] - R is a dataclass
+        self.types = tuple(postgresql_type(table, name) for name in self.columns)
+        self.key_types = tuple(postgresql_type(table, name) for name in self.key)
+        getter = attrgetter(*self.columns)
+        self._values: Callable[[R], tuple[Any, ...]] = (
+            getter if len(self.columns) > 1 else lambda row: (getter(row),)
+        )
+        key_getter = attrgetter(*self.key)
+        self.key_of: Callable[[R], Any] = key_getter
+        hints = get_type_hints(model)
+        self._enums = [
+            (index, kind)
+            for index, name in enumerate(self.columns)
+            if (kind := _enum_type(hints[name])) is not None
+        ]
+        self._to_sqlite = _converters(self.types, _TO_SQLITE)
+        self._from_sqlite = _converters(self.types, _FROM_SQLITE)
+
+    def values(self, row: R) -> tuple[Any, ...]:
+        """Take a row's values in column order."""
+        return self._values(row)
+
+    def sqlite_values(self, row: R) -> tuple[Any, ...]:
+        """Take a row's values in column order, as SQLite keeps them."""
+        values = list(self._values(row))
+        for index, convert in self._to_sqlite:
+            if values[index] is not None:
+                values[index] = convert(values[index])
+        return tuple(values)
+
+    def row(self, values: Sequence[Any], *, sqlite: bool) -> R:
+        """Make a row of what the driver gave."""
+        cells = list(values)
+        if sqlite:
+            for index, convert in self._from_sqlite:
+                if cells[index] is not None:
+                    cells[index] = convert(cells[index])
+        for index, enum_type in self._enums:
+            if cells[index] is not None:
+                cells[index] = enum_type(cells[index])
+        return self.model(*cells)
+
+
+def postgresql_type(table: Table, name: str) -> str:
+    """Name a column's PostgreSQL type, for casts in bulk statements."""
+    kind = table.columns[name].type
+    for sort, text in (
+        (HexId, "uuid"),
+        (Instant, "timestamptz"),
+        (Date, "date"),
+        (Boolean, "boolean"),
+        (BigInteger, "bigint"),
+        (SmallInteger, "smallint"),
+        (Integer, "integer"),
+        (LargeBinary, "bytea"),
+    ):
+        if isinstance(kind, sort):
+            return text
+    return "text"
+
+
+_TO_SQLITE: dict[str, Callable[[Any], Any]] = {
+    "timestamptz": instant_to_text,
+    "date": date.isoformat,
+    "boolean": int,
+}
+_FROM_SQLITE: dict[str, Callable[[Any], Any]] = {
+    "timestamptz": instant_from_text,
+    "date": date.fromisoformat,
+    "boolean": bool,
+}
+
+
+def sqlite_value(value: Any) -> Any:
+    """Write one value as SQLite keeps it, where its column is not at hand."""
+    if isinstance(value, datetime):
+        return instant_to_text(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _converters(
+    types: Sequence[str], table: dict[str, Callable[[Any], Any]]
+) -> list[tuple[int, Callable[[Any], Any]]]:
+    return [(index, table[kind]) for index, kind in enumerate(types) if kind in table]
+
+
+def _enum_type(hint: Any) -> type[Enum] | None:
+    for candidate in (hint, *getattr(hint, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, Enum):
+            return candidate
+    return None

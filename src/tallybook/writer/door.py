@@ -1,0 +1,257 @@
+"""The door: waiting commands are taken in groups by threads that commit each group together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+from tallybook.ambient.clock import Clock
+from tallybook.db.dialect import WriteConnection
+from tallybook.kernel.ids import Ids
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.writer.lane import Lane
+from tallybook.writer.model import Command, Journal, Outcome
+
+_log = logging.getLogger("tallybook.writer")
+
+BATCH_MAX = 256
+"""Interactive commands committed together at most; they never wait for the batch to fill."""
+CHUNK = 500
+"""Bulk commands committed together. Between two chunks the interactive ones have their turn."""
+QUEUE_MAX = 20_000
+PENDING_POLL_SECONDS = 0.05
+
+_Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One interactive command, and how its asker hears of the outcome."""
+
+    command: Command
+    future: asyncio.Future[Outcome] | Future[Outcome]
+    loop: asyncio.AbstractEventLoop | None
+    """The asker's event loop; None where a thread waits."""
+
+
+class Door:
+    """All writes go through here: HTTP, CLI, library and runs alike.
+
+    Nothing is answered before its COMMIT is known. A caller that goes away cancels nothing.
+
+    One thread commits the interactive commands. Bulk chunks go through it too, or through
+    `bulk_lanes` threads of their own, each with its connection: then rules run for one chunk while
+    the database records another. Only PostgreSQL has use for them: SQLite has one write lock.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], WriteConnection],
+        journal: Journal,
+        clock: Clock,
+        ids: Ids,
+        *,
+        bulk_lanes: int = 0,
+    ) -> None:
+        self._waiting: deque[_Asked] = deque()
+        self._bulk: deque[tuple[Sequence[Command], Future[list[Outcome]]]] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._completions: dict[str, list[_Waiter]] = {}
+        self.on_batch: Callable[[int], None] = _tell_nobody
+        """Told the size of each batch and chunk once it is done; must not raise."""
+        self._lanes = [Lane(connect(), journal, clock, ids) for _ in range(1 + bulk_lanes)]
+        self._threads = [
+            threading.Thread(
+                target=self._serve,
+                args=(lane, place == 0, place > 0 or not bulk_lanes),
+                name=f"tallybook-writer-{place}",
+                daemon=True,
+            )
+            for place, lane in enumerate(self._lanes)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Tell how many commands wait to be written."""
+        with self._wake:
+            return len(self._waiting) + sum(len(commands) for commands, _ in self._bulk)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether commands are taken and the threads that write them live."""
+        return not self._closing and all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def bulk_width(self) -> int:
+        """Tell how many chunks are worth having under way at once."""
+        return max(1, len(self._lanes) - 1)
+
+    # -- the callers' side
+
+    async def ask(self, command: Command) -> Outcome:
+        """Submit one command from async code and wait for its outcome.
+
+        Raises: Refused `busy` or `shutting_down` before anything was begun.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Outcome] = loop.create_future()
+        self._submit(_Asked(command, future, loop))
+        # Shielded: a client that goes away must not cancel what others may wait for.
+        return await asyncio.shield(future)
+
+    async def ask_until_complete(self, command: Command) -> Outcome:
+        """Ask again under the same key until whoever began it has completed it. Source: T5."""
+        while True:
+            outcome = await self.ask(command)
+            if not (outcome.pending and outcome.replayed):
+                return outcome
+            assert command.key is not None
+            done = asyncio.Event()
+            waiter = asyncio.get_running_loop(), done
+            self._completions.setdefault(command.key, []).append(waiter)
+            try:
+                # Another process may complete it, so it is looked up again now and then.
+                async with asyncio.timeout(PENDING_POLL_SECONDS):
+                    await done.wait()
+            except TimeoutError:
+                pass
+            finally:
+                waiting = self._completions.get(command.key, [])
+                if waiter in waiting:
+                    waiting.remove(waiter)
+                if not waiting:
+                    self._completions.pop(command.key, None)
+
+    def ask_now(self, command: Command) -> Outcome:
+        """Submit one command from synchronous code and wait for its outcome."""
+        future: Future[Outcome] = Future()
+        self._submit(_Asked(command, future, None))
+        return future.result()
+
+    def submit_many(self, commands: Iterable[Command], *, chunk: int = CHUNK) -> Iterator[Outcome]:
+        """Run bulk work in chunks, each one transaction; outcomes come in the same order.
+
+        Chunks may commit in another order than they came in; who needs an order waits for one
+        before submitting the next.
+        """
+        source = iter(commands)
+        running: deque[Future[list[Outcome]]] = deque()
+        while True:
+            part = list(islice(source, chunk))
+            if part:
+                running.append(self.submit_chunk(part))
+            if not running:
+                return
+            if not part or len(running) > len(self._lanes):
+                yield from running.popleft().result()
+
+    def submit_chunk(self, commands: Sequence[Command]) -> Future[list[Outcome]]:
+        """Queue one chunk of bulk work."""
+        future: Future[list[Outcome]] = Future()
+        # Whoever gives up waiting cancels nothing, and least of all the thread that writes.
+        future.set_running_or_notify_cancel()
+        with self._wake:
+            self._refuse_if_closing()
+            self._bulk.append((commands, future))
+            self._wake.notify_all()
+        return future
+
+    async def ask_chunk(self, commands: Sequence[Command]) -> list[Outcome]:
+        """Run one chunk of bulk work from async code."""
+        if not commands:
+            return []
+        return await asyncio.shield(asyncio.wrap_future(self.submit_chunk(commands)))
+
+    def close(self) -> None:
+        """Finish everything that waits, then stop. New commands are refused from now on."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        for thread in self._threads:
+            thread.join()
+        for lane in self._lanes:
+            lane.close()
+
+    def _submit(self, asked: _Asked) -> None:
+        with self._wake:
+            self._refuse_if_closing()
+            if len(self._waiting) >= QUEUE_MAX:
+                raise Refused(Refusal("busy"))
+            self._waiting.append(asked)
+            self._wake.notify_all()
+
+    def _refuse_if_closing(self) -> None:
+        if self._closing:
+            raise Refused(Refusal("shutting_down"))
+
+    # -- the writers' side
+
+    def _serve(self, lane: Lane, takes_asked: bool, takes_bulk: bool) -> None:  # noqa: FBT001 - a thread's arguments
+        while True:
+            asked: list[_Asked] = []
+            chunk = None
+            with self._wake:
+                while True:
+                    if takes_asked and self._waiting:
+                        size = min(len(self._waiting), BATCH_MAX)
+                        asked = [self._waiting.popleft() for _ in range(size)]
+                    if takes_bulk and self._bulk:
+                        chunk = self._bulk.popleft()
+                    if asked or chunk is not None:
+                        break
+                    if self._closing:
+                        return
+                    self._wake.wait()
+            if asked:
+                _answer(asked, self._run(lane, [each.command for each in asked]))
+            if chunk is not None:
+                commands, future = chunk
+                future.set_result(self._run(lane, commands))
+
+    def _run(self, lane: Lane, commands: Sequence[Command]) -> list[Outcome]:
+        outcomes, completed = lane.run(commands)
+        for key in completed:
+            for loop, done in list(self._completions.get(key, [])):
+                _call(loop, done.set)
+        self.on_batch(len(commands))
+        return outcomes
+
+
+def _answer(asked: Sequence[_Asked], outcomes: Sequence[Outcome]) -> None:
+    """Tell everyone who asked, waking each event loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Outcome], Outcome]]] = {}
+    for each, outcome in zip(asked, outcomes, strict=True):
+        if each.loop is None or isinstance(each.future, Future):
+            each.future.set_result(outcome)
+        else:
+            by_loop.setdefault(each.loop, []).append((each.future, outcome))
+    for loop, answers in by_loop.items():
+        _call(loop, partial(_settle, answers))
+
+
+def _settle(answers: Sequence[tuple[asyncio.Future[Outcome], Outcome]]) -> None:
+    for future, outcome in answers:
+        if not future.done():
+            future.set_result(outcome)
+
+
+def _tell_nobody(_size: int) -> None:
+    pass
+
+
+def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(action)
+    except RuntimeError:
+        # The caller's event loop is gone; what it asked for is on disk all the same.
+        _log.warning("nobody is left to hear an outcome")

@@ -1,0 +1,292 @@
+"""The words of the write path: commands, operations, what they need, and what they decide."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import date, datetime
+from functools import cache
+from types import UnionType
+from typing import Any, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pydantic_core import to_json
+
+from tallybook.db.dialect import Tx
+from tallybook.db.tables import RowMap
+from tallybook.kernel.ids import Ids
+from tallybook.kernel.refusal import Refusal
+
+R = TypeVar("R")
+C_contra = TypeVar("C_contra", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a batch is decided: one instant and one business date for all of it. Source: T1."""
+
+    now: datetime
+    today: date
+
+
+class Shelf(Generic[R]):
+    """One table whose rows commands lock, read and change, declared in a domain's store.py."""
+
+    def __init__(self, rows: RowMap[R], *, rank: int) -> None:
+        self.rows = rows
+        self.rank = rank
+        """Its place in the one global lock order, lower first; parents stand before children."""
+        self.name = rows.name
+        self.key_of: Callable[[R], Any] = rows.key_of
+        self.indexes: list[Index[R]] = []
+
+
+class Index(Generic[R]):
+    """Rows of a shelf found by other columns than their key."""
+
+    def __init__(
+        self,
+        shelf: Shelf[R],
+        by: tuple[str, ...],
+        *,
+        where: str = "",
+        matches: Callable[[R], bool] | None = None,
+    ) -> None:
+        """Declare the index; `where` (SQL) and `matches` (Python) must say the same."""
+        assert bool(where) == (matches is not None), "a condition is said twice or not at all"
+        self.shelf = shelf
+        self.by = by
+        self.where = where
+        self._matches = matches
+        self._key_of = (
+            (lambda row: getattr(row, by[0]))
+            if len(by) == 1
+            else (lambda row: tuple(getattr(row, name) for name in by))
+        )
+        shelf.indexes.append(self)
+
+    def key_of(self, row: R) -> Hashable | None:
+        """Tell under which key a row is found; None where the index leaves it out."""
+        if self._matches is not None and not self._matches(row):
+            return None
+        return self._key_of(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a command wants to see before it is decided.
+
+    First everything to look up is read without locks; then all locks of the batch are taken once,
+    in (rank, key) order; then `read` is read, under those locks.
+    """
+
+    look_up: Sequence[tuple[Index[Any], Any]] = ()
+    """For facts that never change, such as which customer has an account number."""
+    lock: Sequence[tuple[Shelf[Any], Any]] = ()
+    read: Sequence[tuple[Index[Any], Any]] = ()
+    """For rows that are guarded by a locked one, such as the plan of a locked advance."""
+
+
+class NotAskedForError(AssertionError):
+    """A rule looked at what its needs had not asked for."""
+
+
+class View:
+    """What a batch sees: loaded rows, with what its earlier commands decided laid over them."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Shelf[Any], dict[Any, Any]] = {}
+        self._found: dict[Index[Any], dict[Any, dict[Any, Any]]] = {}
+        self._decided: dict[Shelf[Any], dict[Any, Any]] = {}
+        self._under: dict[Index[Any], dict[Any, Any]] = {}
+        """Under which key an index has a row, so that a change finds it without looking at all."""
+        self.strict = False
+        """While deciding: to look at what was never asked for is no empty answer."""
+
+    def row(self, shelf: Shelf[R], key: Any) -> R | None:
+        """Give one row by its key; None where there is none. Raises: NotAskedForError."""
+        rows = self._rows.get(shelf, {})
+        if self.strict and key not in rows:
+            raise NotAskedForError(f"{shelf.name} {key} was not asked for")
+        return rows.get(key)
+
+    def rows(self, index: Index[R], key: Any) -> list[R]:
+        """Give the rows that an index finds under a key, in the order of their own keys.
+
+        Raises: NotAskedForError.
+        """
+        found = self._found.get(index, {})
+        if self.strict and key not in found:
+            raise NotAskedForError(f"{index.shelf.name} by {index.by} was not asked for {key}")
+        rows = found.get(key)
+        return [rows[ident] for ident in sorted(rows)] if rows else []
+
+    def one(self, index: Index[R], key: Any) -> R | None:
+        """Give the only row that an index finds under a key; None where there is none."""
+        rows = self.rows(index, key)
+        assert len(rows) <= 1, f"{index.shelf.name} by {index.by} is not unique"
+        return rows[0] if rows else None
+
+    def has_row(self, shelf: Shelf[Any], key: Any) -> bool:
+        """Tell whether a row was asked for, found or not."""
+        return key in self._rows.get(shelf, {})
+
+    def has_rows(self, index: Index[Any], key: Any) -> bool:
+        """Tell whether an index was asked for a key."""
+        return key in self._found.get(index, {})
+
+    def take_row(self, shelf: Shelf[Any], key: Any, row: Any) -> None:
+        """Lay a loaded row into the view."""
+        self._rows.setdefault(shelf, {})[key] = row
+
+    def take_rows(self, index: Index[Any], key: Any, rows: Sequence[Any]) -> None:
+        """Lay the rows that an index found into the view; rows already decided stay so."""
+        found = {index.shelf.key_of(row): row for row in rows}
+        for ident, row in self._decided.get(index.shelf, {}).items():
+            found.pop(ident, None)
+            if index.key_of(row) == key:
+                found[ident] = row
+        self._found.setdefault(index, {})[key] = found
+        under = self._under.setdefault(index, {})
+        for ident in found:
+            under[ident] = key
+
+    def apply(self, shelf: Shelf[Any], row: Any) -> None:
+        """Lay a decided row over what was loaded."""
+        ident = shelf.key_of(row)
+        self._rows.setdefault(shelf, {})[ident] = row
+        self._decided.setdefault(shelf, {})[ident] = row
+        for index in shelf.indexes:
+            found = self._found.get(index)
+            if not found:
+                continue
+            key = index.key_of(row)
+            under = self._under[index]
+            before = under.get(ident)
+            if before is not None and before != key:
+                found[before].pop(ident, None)
+                del under[ident]
+            if key is not None and key in found:
+                under[ident] = key
+                found[key][ident] = row
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact for others to read: `<domain>.<noun>.<past verb>`."""
+
+    type: str
+    subject_id: str
+    body: Mapping[str, Any]
+    """JSON-ready; never an account number."""
+    customer_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a command answers: an HTTP status and a JSON-ready body."""
+
+    status: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a command decided, as data: nothing is done until the whole batch is recorded."""
+
+    changed: Sequence[tuple[Shelf[Any], Any]] = ()
+    added: Sequence[tuple[Shelf[Any], Any]] = ()
+    entries: Sequence[Any] = ()
+    """Journal entries; the ledger knows their shape."""
+    events: Sequence[Event] = ()
+    reply: Reply | Refusal | None = None
+    """None with a key means: begun, the reply comes with a later command's `completes`. A refusal
+    here still records what was decided: the world was asked, and refused."""
+    completes: Mapping[str, Reply | Refusal] = field(default_factory=dict)
+    """Final replies for keys whose commands were begun earlier."""
+    value: Any = None
+    """Anything for the caller in this process; never stored, so a replay doesn't have it."""
+
+
+class Operation(Protocol[C_contra]):
+    """One kind of write: two pure functions."""
+
+    name: str
+
+    def needs(self, command: C_contra, seen: View) -> Needs:
+        """Say what to load; asked again with what was seen, until it asks nothing new."""
+        ...
+
+    def decide(self, view: View, command: C_contra, moment: Moment, ids: Ids) -> Decision | Refusal:
+        """Decide, without changing anything; refusals leave no trace but their stored reply."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One write, asked for."""
+
+    operation: Operation[Any]
+    input: Any
+    """A frozen dataclass: the parsed request.
+
+    A field that differs each time the same is asked, such as a fresh id or a sealed text, says
+    `field(repr=False, metadata={"hashed": False})` and is left out of the hash, at any depth.
+    """
+    key: str | None = None
+    """The idempotency key, kept for ever. Source: T5."""
+    keeps_refusals: bool = True
+    """Whether a refusal is the key's stored reply. For a line of a file it is not: whoever puts
+    right what was wrong brings the same line again, and means it."""
+
+    def input_hash(self) -> str:
+        """Hash what was asked, so that aliases of a route are equal and other input is not."""
+        asked = to_json(self.input, exclude=_unhashed(type(self.input)))
+        return hashlib.sha256(self.operation.name.encode() + b"|" + asked).hexdigest()
+
+
+@cache
+def _unhashed(kind: type) -> dict[str, Any] | None:
+    """Find the fields that the hash leaves out, once a class, in the words of `to_json`."""
+    if not is_dataclass(kind):
+        return None
+    hints = get_type_hints(kind)
+    left_out: dict[str, Any] = {}
+    for item in fields(kind):
+        if item.metadata.get("hashed") is False:
+            assert not item.repr, f"{kind.__name__}.{item.name}: what is not hashed is not shown"
+            left_out[item.name] = True
+        elif inner := _unhashed_inside(hints[item.name]):
+            left_out[item.name] = inner
+    return left_out or None
+
+
+def _unhashed_inside(hint: object) -> dict[str, Any] | None:
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _unhashed(hint)
+    for part in get_args(hint):
+        if inner := _unhashed_inside(part):
+            return inner if get_origin(hint) in (Union, UnionType) else {"__all__": inner}
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended, known to be on disk."""
+
+    status: int
+    body: str
+    """JSON text, the same bytes for every replay."""
+    refusal: Refusal | None = None
+    replayed: bool = False
+    pending: bool = False
+    """Begun under this key, here or elsewhere, and not yet complete."""
+    value: Any = None
+
+
+class Journal(Protocol):
+    """Who records journal entries: the ledger, which the writer does not know."""
+
+    def record(self, tx: Tx, entries: Sequence[Any], head: Any, moment: Moment) -> Any:
+        """Write entries, postings and balances; give back the chain's new head."""
+        ...

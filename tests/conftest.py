@@ -1,0 +1,170 @@
+"""What every test may ask for: a database of its own, on SQLite and on a real PostgreSQL.
+
+`database_url`, empty, and `book_url`, migrated, run a test once per database. A test that is about
+one database asks for it by name: `sqlite_url`, `postgres_url`, `sqlite_book_url`,
+`postgres_book_url`. A test that crashes its server asks for `own_postgres`.
+"""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import settings
+
+from tests.postgres import URL_VARIABLE, Databases, PostgresMissing, Server
+
+# Every run draws the same cases, so that a red run is about the change and not about luck.
+# `pytest --hypothesis-profile=explore` goes looking for new ones.
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("explore", max_examples=2_000, deadline=None, print_blob=True)
+settings.load_profile("ci")
+
+_shared_server = pytest.StashKey[Server]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the one PostgreSQL that all workers share, in the process that outlives them."""
+    for name in [name for name in os.environ if name.startswith("TALLYBOOK_")]:
+        if not name.startswith("TALLYBOOK_TEST_"):
+            del os.environ[name]  # what somebody has set for their own book must not reach a test
+    is_worker = hasattr(config, "workerinput")
+    has_workers = config.getoption("dist", "no") != "no"
+    if is_worker or not has_workers or config.option.collectonly or os.environ.get(URL_VARIABLE):
+        return
+    try:
+        server = Server.create()
+    except PostgresMissing:
+        return  # each test that needs it will say so
+    config.stash[_shared_server] = server
+    os.environ[URL_VARIABLE] = server.url  # the workers inherit it
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave no server and no files behind."""
+    server = config.stash.get(_shared_server, None)
+    if server is not None:
+        del os.environ[URL_VARIABLE]
+        server.remove()
+
+
+def pytest_report_header() -> str | None:
+    """Say which PostgreSQL is meant, when it is running already."""
+    url = os.environ.get(URL_VARIABLE)
+    if not url:
+        return None
+    with psycopg.connect(url) as connection:
+        return f"postgresql: {connection.info.parameter_status('server_version')}"
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """Databases on the server that was named, or that all workers share, or else on our own."""
+    url = os.environ.get(URL_VARIABLE)
+    if url:
+        yield Databases(url)
+        return
+    try:
+        server = Server.create()
+    except PostgresMissing as missing:
+        pytest.fail(str(missing), pytrace=False)
+    yield Databases(server.url)
+    server.remove()
+
+
+@pytest.fixture
+def postgres_url(databases: Databases) -> Iterator[str]:
+    """Where a fresh, empty PostgreSQL database is."""
+    url = databases.create()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(databases: Databases) -> Iterator[str]:
+    """Where the migrated database is that `postgres_book_url` copies."""
+    url = databases.create()
+    _migrate(url)
+    databases.close_to_all(url)
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def postgres_book_url(databases: Databases, postgres_template: str) -> Iterator[str]:
+    """Where a fresh, migrated PostgreSQL database is."""
+    url = databases.create(template=postgres_template)
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Server]:
+    """A server that the test has for itself, to stop, crash and start as it likes."""
+    server = Server.create()
+    yield server
+    server.remove()
+
+
+# --- SQLite ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Where a fresh, empty SQLite database is."""
+    return f"sqlite:///{tmp_path / 'book.db'}"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The migrated file that `sqlite_book_url` copies."""
+    path = tmp_path_factory.mktemp("template") / "book.db"
+    _migrate(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it in the one file
+    return path
+
+
+@pytest.fixture
+def sqlite_book_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """Where a fresh, migrated SQLite database is."""
+    shutil.copyfile(sqlite_template, tmp_path / "book.db")
+    return f"sqlite:///{tmp_path / 'book.db'}"
+
+
+# --- both -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Where a fresh, empty database is: the test runs once on each kind."""
+    fixtures = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}
+    url: str = request.getfixturevalue(fixtures[request.param])
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def book_url(request: pytest.FixtureRequest) -> str:
+    """Where a fresh, migrated database is: the test runs once on each kind."""
+    fixtures = {"sqlite": "sqlite_book_url", "postgresql": "postgres_book_url"}
+    url: str = request.getfixturevalue(fixtures[request.param])
+    return url
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run asynchronous tests on asyncio, which is what serves the API."""
+    return "asyncio"
+
+
+def _migrate(url: str) -> None:
+    from tallybook.db import migrate  # noqa: PLC0415 - tests without a database need not load it
+
+    migrate.upgrade(url)

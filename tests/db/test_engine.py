@@ -1,0 +1,226 @@
+"""The engine opens what it can work on, and says plainly what it can't."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from tallybook.advances.operations.begin import BeginAdvance
+from tallybook.advances.tasks.perform import perform_advance
+from tallybook.ambient.clock import SystemClock
+from tallybook.ambient.secrets import SecretsError
+from tallybook.ambient.settings import Settings, load_settings
+from tallybook.ambient.surroundings import SettingsError
+from tallybook.customers.operations import CREATE_CUSTOMER, CreateCustomer
+from tallybook.db import migrate
+from tallybook.db.engine import open_database
+from tallybook.entrypoints.engine import DatabaseBehindError, Engine
+from tallybook.entrypoints.library import Tallybook
+from tallybook.kernel.refusal import Refused
+from tallybook.processor.client import HttpProcessor
+from tallybook.processor.port import TransferOrder
+from tallybook.processor.simulator import SimulatedProcessor
+from tallybook.writer.model import Command
+
+
+@pytest.fixture(autouse=True)
+def no_threads_stay() -> Iterator[None]:
+    """See that no writer outlives its engine, also where opening failed half-way."""
+    yield
+    assert [thread.name for thread in threading.enumerate() if "tallybook" in thread.name] == []
+
+
+def settings_for(url: str, home: Path, **given: object) -> Settings:
+    return load_settings(database_url=url, home=home, **given)
+
+
+def execute(url: str, statement: str) -> None:
+    engine = create_engine(open_database(url).url)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def test_an_empty_database_is_made_ready(database_url: str, tmp_path: Path) -> None:
+    engine = Engine.open(settings_for(database_url, tmp_path / "home"))
+    assert migrate.current_revision(engine.database) == migrate.HEAD
+    assert isinstance(engine.processor, SimulatedProcessor)
+    assert (tmp_path / "home" / "master.key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
+    engine.close()
+    engine.close()
+
+
+def test_closing_refuses_what_comes_after(book_url: str, tmp_path: Path) -> None:
+    engine = Engine.open(settings_for(book_url, tmp_path / "home"))
+    engine.close()
+    with pytest.raises(Refused) as caught:
+        engine.door.ask_now(Command(CREATE_CUSTOMER, None))
+    assert caught.value.refusal.code == "shutting_down"
+
+
+def test_a_database_is_not_migrated_where_that_is_not_wanted(
+    database_url: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DatabaseBehindError, match="tallybook db upgrade"):
+        Engine.open(settings_for(database_url, tmp_path / "home", migrate=False))
+    database = open_database(database_url)
+    assert migrate.current_revision(database) is None
+    database.close()
+
+
+def test_a_newer_database_is_left_alone(book_url: str, tmp_path: Path) -> None:
+    execute(book_url, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(migrate.DatabaseTooNewError, match="newer"):
+        Engine.open(settings_for(book_url, tmp_path / "home"))
+
+
+def test_a_processor_with_an_address_is_called_over_http(book_url: str, tmp_path: Path) -> None:
+    settings = settings_for(
+        book_url, tmp_path / "home", processor_url="http://127.0.0.1:9", processor_token="t0ken"
+    )
+    engine = Engine.open(settings)
+    assert isinstance(engine.processor, HttpProcessor)
+    engine.close()
+
+
+def test_a_fault_that_is_none_is_a_bad_setting(book_url: str, tmp_path: Path) -> None:
+    settings = settings_for(book_url, tmp_path / "home", simulator_faults="fial=0.1")
+    with pytest.raises(SettingsError, match=r"TALLYBOOK_SIMULATOR_FAULTS: 'fial=0\.1'"):
+        Engine.open(settings)
+
+
+def test_terms_of_advances_are_minor_units(book_url: str, tmp_path: Path) -> None:
+    settings = settings_for(
+        book_url, tmp_path / "home", currency="KWD", advance_min="1.5", advance_max="20"
+    )
+    engine = Engine.open(settings)
+    assert (engine.advance_terms.min_minor, engine.advance_terms.max_minor) == (1_500, 20_000)
+    engine.close()
+
+
+# --- the key that account numbers are sealed with -------------------------------------------------
+
+
+@pytest.fixture
+def sealed_book(book_url: str, tmp_path: Path) -> str:
+    """A book that has one sealed account number, and its key in `tmp_path/home`."""
+    with Tallybook(Engine.open(settings_for(book_url, tmp_path / "home"))) as book:
+        book.create_customer("Ada", "ada@example.com", bank_accounts=["DE89370400440532013000"])
+    return book_url
+
+
+def test_a_book_opens_with_its_own_key(sealed_book: str, tmp_path: Path) -> None:
+    Engine.open(settings_for(sealed_book, tmp_path / "home")).close()
+
+
+def test_a_missing_key_is_never_replaced(sealed_book: str, tmp_path: Path) -> None:
+    with pytest.raises(SecretsError, match="is missing"):
+        Engine.open(settings_for(sealed_book, tmp_path / "elsewhere"))
+    assert not (tmp_path / "elsewhere" / "master.key").exists()
+
+
+def test_another_books_key_is_refused(sealed_book: str, tmp_path: Path) -> None:
+    key = tmp_path / "other.key"
+    key.write_bytes(bytes(range(32)))
+    with pytest.raises(SecretsError, match="not the one"):
+        Engine.open(settings_for(sealed_book, tmp_path / "home", key_file=key))
+
+
+# --- several at once ------------------------------------------------------------------------------
+
+
+def test_engines_that_start_at_once_on_an_empty_postgresql_all_come_up(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    settings = settings_for(postgres_url, tmp_path / "home")
+    start = threading.Barrier(4)
+    opened: list[Engine] = []
+    errors: list[BaseException] = []
+
+    def open_one() -> None:
+        start.wait()
+        try:
+            opened.append(Engine.open(settings))
+        except BaseException as error:  # noqa: BLE001 - shown below
+            errors.append(error)
+
+    threads = [threading.Thread(target=open_one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for engine in opened:
+        engine.close()
+    assert errors == []
+    keys = {engine.secrets.keyed_hash("x") for engine in opened}
+    assert len(keys) == 1, "all of them took the same key"
+
+
+def test_what_waits_is_written_before_the_door_is_shut(book_url: str, tmp_path: Path) -> None:
+    async def create_while_closing() -> list[int]:
+        engine = Engine.open(settings_for(book_url, tmp_path / "home"))
+        asked = [
+            asyncio.create_task(
+                engine.door.ask(
+                    Command(
+                        CREATE_CUSTOMER,
+                        CreateCustomer(
+                            name="Ada",
+                            email=f"ada{number}@example.com",
+                            credit_limit_minor=None,
+                            currency="USD",
+                            numbers=(),
+                        ),
+                    )
+                )
+            )
+            for number in range(200)
+        ]
+        await asyncio.sleep(0)
+        await engine.aclose()
+        return [(await task).status for task in asked]
+
+    assert asyncio.run(create_while_closing()) == [201] * 200
+    with Tallybook(Engine.open(settings_for(book_url, tmp_path / "home"))) as book:
+        assert len(list(book.list_customers())) == 200
+
+
+def test_money_in_the_air_is_waited_for_though_its_client_went_away(
+    sealed_book: str, tmp_path: Path
+) -> None:
+    asked = threading.Event()
+
+    class SlowBank(SimulatedProcessor):
+        async def perform_transaction(
+            self, order: TransferOrder, *, may_send: Callable[[], bool]
+        ) -> str:
+            asked.set()
+            await asyncio.sleep(0.5)
+            return await super().perform_transaction(order, may_send=may_send)
+
+    async def leave_while_it_is_asked() -> None:
+        bank = SlowBank(tmp_path / "bank.db", seed=1, clock=SystemClock())
+        async with Engine.open(
+            settings_for(sealed_book, tmp_path / "home"), processor=bank
+        ) as engine:
+            wanted = BeginAdvance(
+                number_hash=engine.secrets.keyed_hash("DE89370400440532013000"),
+                amount_minor=100_00,
+                currency="USD",
+                installments=12,
+                interval_days=7,
+                fee_minor=0,
+                effective_on=None,
+            )
+            client = asyncio.create_task(perform_advance(engine, wanted))
+            await asyncio.to_thread(asked.wait, 30)
+            client.cancel()
+
+    asyncio.run(leave_while_it_is_asked())
+    with Tallybook(Engine.open(settings_for(sealed_book, tmp_path / "home"))) as book:
+        (row,) = book.download_report()["data"]
+    assert row["transaction_id"] is not None
