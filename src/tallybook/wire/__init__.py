@@ -1,0 +1,1 @@
+"""The wire: how requests are read and answered, the same for every domain."""

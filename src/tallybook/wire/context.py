@@ -1,0 +1,97 @@
+"""What a call may reach: the engine, through the few attributes that routes need."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from tallybook.ambient.clock import Clock
+from tallybook.ambient.secrets import Secrets
+from tallybook.db.engine import Database
+from tallybook.kernel.ids import Ids
+from tallybook.writer.door import Door
+
+
+class WireSettings(Protocol):
+    """The settings that routes look at."""
+
+    @property
+    def project_name(self) -> str:
+        """The title over the API's pages."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """What is running; shown, never set."""
+        ...
+
+    @property
+    def api_v1_prefix(self) -> str:
+        """What stands before every call's path, such as `/api/v1`."""
+        ...
+
+    @property
+    def currency(self) -> str:
+        """The currency of requests that name none."""
+        ...
+
+    @property
+    def timezone(self) -> str:
+        """Whose calendar business dates follow."""
+        ...
+
+    @property
+    def cash_rounding(self) -> str:
+        """How a sale is rounded to what cash can pay."""
+        ...
+
+
+class Context(Protocol):
+    """One running engine, as the routes see it."""
+
+    @property
+    def settings(self) -> WireSettings:
+        """How the installation is set up."""
+        ...
+
+    @property
+    def database(self) -> Database:
+        """Where reads go."""
+        ...
+
+    @property
+    def door(self) -> Door:
+        """Where every write goes."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """What time it is."""
+        ...
+
+    @property
+    def ids(self) -> Ids:
+        """Where fresh ids come from."""
+        ...
+
+    @property
+    def secrets(self) -> Secrets:
+        """What seals and finds account numbers."""
+        ...
+
+    @property
+    def processor(self) -> Any:  # noqa: ANN401 - the port stands above the wire; its routes know it
+        """The rail to the outside."""
+        ...
+
+
+def context_of(request: Request) -> Context:
+    """Find the engine that serves a request."""
+    context: Context = request.app.state.engine
+    return context
+
+
+InContext = Annotated[Context, Depends(context_of)]
+"""How a read asks for the engine: `def list_customers(context: InContext) -> ...`."""

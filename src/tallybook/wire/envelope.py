@@ -1,0 +1,130 @@
+"""The envelope of every request: its id, its headers, its line in the log, its last resort."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tallybook.ambient.clock import Clock
+from tallybook.ambient.logs import REQUEST_ID
+from tallybook.kernel.ids import Ids
+from tallybook.kernel.refusal import Refusal
+from tallybook.wire.problems import REFUSAL_IN_SCOPE, answer_problem
+
+_log = logging.getLogger("tallybook.http")
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}\Z")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_NO_ROUTE = "(none)"
+_ID = re.compile(r"(?:[a-z]{2,5}_[0-9a-f]{32}|[0-9]{1,6})\Z", re.ASCII)
+
+COMMAND_IN_SCOPE = "tallybook.command"
+"""Where a request's scope says which command it became."""
+
+SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+"""Sent with every answer that does not set its own."""
+
+Observe = Callable[[str, str, int, float], None]
+"""Told of each request: route template, method, status, seconds."""
+
+Shortcut = Callable[[Scope], ASGIApp | None]
+"""Finds what serves a request without the rest of the application; it fills in the scope."""
+
+
+class Envelope:
+    """Wraps the whole application, as plain ASGI: it runs for every request there is.
+
+    Nothing of a body or a query goes into the log; of the path only its template and the ids.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        clock: Clock,
+        ids: Ids,
+        observe: Observe,
+        shortcut: Shortcut,
+        quiet: frozenset[str],
+    ) -> None:
+        self._app = app
+        self._clock = clock
+        self._ids = ids
+        self._observe = observe
+        self._shortcut = shortcut
+        self._quiet = quiet
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI says what it does
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = self._clock.monotonic()
+        request_id = _given_id(scope) or self._ids.fresh()
+        REQUEST_ID.set(request_id)
+        status = 0
+
+        async def send_signed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(message, request_id)
+            await send(message)
+
+        try:
+            app = self._shortcut(scope) or self._app
+            await app(scope, receive, send_signed)
+        except ClientDisconnect:
+            status = status or 499
+        except Exception:
+            _log.exception("a request broke")
+            if status:
+                raise  # half an answer is out: only closing the connection can tell the client
+            broken = Refusal("internal_error", details={"request_id": request_id})
+            await answer_problem(scope, broken)(scope, receive, send_signed)
+        finally:
+            self._tell(scope, status, self._clock.monotonic() - started)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route: str = scope.get("tallybook.route") or getattr(scope.get("route"), "path", _NO_ROUTE)
+        method: str = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        self._observe(route, method, status, seconds)
+        if route in self._quiet or not _log.isEnabledFor(logging.INFO):
+            return
+        told: dict[str, Any] = {
+            "method": method,
+            "route": route,
+            "status": status,
+            "milliseconds": round(seconds * 1000, 1),
+        }
+        for name, key in (("command", COMMAND_IN_SCOPE), ("refusal", REFUSAL_IN_SCOPE)):
+            if value := scope.get(key):
+                told[name] = value
+        if subjects := scope.get("path_params"):
+            # Whatever else stood in the address could be anything, an account number too.
+            told["subject_ids"] = [x for x in map(str, subjects.values()) if _ID.match(x)]
+        _log.info("request", extra=told)
+
+
+def _given_id(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return value.decode() if _REQUEST_ID.match(value) else None
+    return None
+
+
+def _add_headers(message: Message, request_id: str) -> None:
+    headers = list(message.get("headers", ()))
+    present = {name for name, _ in headers}
+    headers.extend(pair for pair in SECURITY_HEADERS if pair[0] not in present)
+    headers.append((b"x-request-id", request_id.encode()))
+    message["headers"] = headers

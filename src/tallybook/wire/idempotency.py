@@ -1,0 +1,41 @@
+"""Idempotency keys: which ones are taken, and how a stored reply goes out again. Source: T5."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.wire.problems import refusal_response
+from tallybook.writer.model import Outcome
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+KEY_CHARACTERS_MAX = 255
+
+_KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?\Z", re.ASCII)
+
+
+def idempotency_key(headers: Headers) -> str | None:
+    """Read the key that a request carries; None where it carries none.
+
+    Raises: Refused `key_invalid`: empty, too long, not printable ASCII, or more than one.
+    """
+    keys = headers.getlist(HEADER)
+    if not keys:
+        return None
+    if len(keys) > 1 or len(keys[0]) > KEY_CHARACTERS_MAX or not _KEY.match(keys[0]):
+        raise Refused(Refusal("key_invalid", param=HEADER))
+    return keys[0]
+
+
+def respond(outcome: Outcome) -> Response:
+    """Answer with how a command ended: the very bytes that are stored, each time it is asked."""
+    headers = {REPLAYED: "true"} if outcome.replayed else None
+    if outcome.refusal is not None:
+        return refusal_response(outcome.refusal, outcome.body.encode(), headers)
+    if outcome.status == 204:
+        return Response(None, 204, headers)
+    return Response(outcome.body, outcome.status, headers, "application/json")

@@ -1,0 +1,46 @@
+"""The OpenAPI document: every call with its shapes, ids and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi.openapi.utils import get_openapi
+
+from tallybook.wire.calls import CallRoute
+from tallybook.wire.idempotency import HEADER, REPLAYED
+from tallybook.wire.refusals import PROBLEM_SCHEMA
+
+DESCRIPTION = """\
+One book for every kind of bill, on one double-entry ledger.
+
+Amounts are decimal strings in major units. Every POST honours `Idempotency-Key`: the same key and
+body get the same reply, byte for byte, for ever. Every refusal is a problem document with a stable
+`code` and one sentence that says what would help.
+"""
+
+
+def openapi_document(routes: Sequence[CallRoute], title: str, version: str) -> dict[str, Any]:
+    """Describe the routes."""
+    document = get_openapi(
+        title=title, version=version, description=DESCRIPTION, routes=list(routes)
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"] = PROBLEM_SCHEMA
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _describe_replay(operation)
+    return document
+
+
+def _describe_replay(operation: dict[str, Any]) -> None:
+    """Say on every answer of a call with a key that it may be a stored one."""
+    parameters = operation.get("parameters", ())
+    if not any(parameter["name"] == HEADER for parameter in parameters):
+        return
+    for status, response in operation["responses"].items():
+        if status.startswith("2"):
+            response.setdefault("headers", {})[REPLAYED] = {
+                "description": "`true` where this is the stored reply of an earlier call.",
+                "schema": {"type": "string", "enum": ["true"]},
+            }

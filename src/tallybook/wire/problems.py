@@ -1,0 +1,122 @@
+"""Problems: every refusal and every error, as one shape of answer (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
+from sqlalchemy import exc
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from tallybook.kernel.refusal import REFUSALS, Refusal, Refused, problem
+
+PROBLEM_TYPE = "application/problem+json"
+REFUSAL_IN_SCOPE = "tallybook.refusal"
+"""Where a request's scope says with which code it was refused, for the access log."""
+ERRORS_SHOWN = 20
+FIELD_CHARACTERS_SHOWN = 100
+
+_log = logging.getLogger("tallybook.http")
+
+_OF_STATUS = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "content_type_unsupported",
+}
+_IN_OUR_WORDS = {
+    "extra_forbidden": "this call knows no such field",
+    "missing": "it is missing",
+}
+_PLACES = ("body", "query", "header")
+
+
+def problem_response(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with a refusal."""
+    return refusal_response(refusal, to_json(problem(refusal)), headers)
+
+
+def refusal_response(
+    refusal: Refusal, body: bytes, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with a refusal whose bytes are known already, such as a stored one."""
+    status = refusal.kind.status
+    response = Response(body, status, headers, PROBLEM_TYPE)
+    if refusal.kind.retry and status == 503:
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+def refusal_of_errors(errors: Sequence[Any]) -> Refusal:
+    """Turn what pydantic found into one refusal: the first fault, and a list if there are more.
+
+    An error whose type is the code of a refusal becomes that refusal. What was sent is not
+    repeated; field names are, and cut short.
+    """
+    if errors[0]["loc"][:1] == ("path",):
+        return Refusal("id_invalid")
+    found = [_field_and_problem(error) for error in errors[:ERRORS_SHOWN]]
+    field, fault = found[0]
+    code = str(errors[0]["type"])
+    details: dict[str, object] = {}
+    if code not in REFUSALS:
+        code = "field_invalid"
+        details |= {"field": field, "problem": fault}
+    if len(found) > 1:
+        details["errors"] = [{"param": param, "problem": text} for param, text in found]
+    return Refusal(code, param=field, details=details)
+
+
+def _field_and_problem(error: Any) -> tuple[str, str]:  # noqa: ANN401 - pydantic's or FastAPI's
+    place = [str(part) for part in error["loc"]]
+    if place and place[0] in _PLACES:
+        place = place[1:]
+    field = ".".join(place)[:FIELD_CHARACTERS_SHOWN] or "body"
+    return field, _IN_OUR_WORDS.get(error["type"], str(error["msg"]))
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer everything that FastAPI and Starlette can raise with a problem."""
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    for trouble in (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
+        app.add_exception_handler(trouble, _database)
+
+
+def answer_problem(
+    scope: Scope, refusal: Refusal, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer a request with a refusal, and leave its code where the log finds it."""
+    scope[REFUSAL_IN_SCOPE] = refusal.code
+    return problem_response(refusal, headers)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return answer_problem(request.scope, cast("Refused", error).refusal)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    errors = cast("RequestValidationError", error).errors()
+    return answer_problem(request.scope, refusal_of_errors(errors))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    raised = cast("HTTPException", error)
+    if raised.status_code >= 500:
+        code = "internal_error"
+    else:
+        code = _OF_STATUS.get(raised.status_code, "request_malformed")
+    return answer_problem(request.scope, Refusal(code), raised.headers)
+
+
+async def _database(request: Request, error: Exception) -> Response:
+    _log.error("a read failed", exc_info=error)
+    return answer_problem(request.scope, Refusal("busy"))

@@ -1,0 +1,194 @@
+"""Routes: what a plain call is given, how it is described, and what FastAPI's own routes refuse."""
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, Path
+from starlette.responses import JSONResponse, Response
+
+from tallybook.kernel.refusal import Refused
+from tallybook.wire.body import JSON
+from tallybook.wire.calls import Call, CallRoute, body_id, path_id
+from tallybook.wire.fields import Answer, Body, Count
+from tallybook.wire.openapi import openapi_document
+from tallybook.wire.paging import ListOf
+from tallybook.wire.problems import add_problem_handlers
+from tallybook.wire.refusals import refusals
+
+
+class Order(Body):
+    count: Count
+
+
+class Ordered(Answer):
+    """What was ordered."""
+
+    count: int
+
+
+ROUTER = APIRouter(tags=["orders"], route_class=CallRoute)
+
+
+@ROUTER.post("/orders", status_code=201, response_model=Ordered)
+async def order(call: Call, body: Order) -> Response:
+    """Order something."""
+    return JSONResponse({"count": body.count, "key": call.key}, 201)
+
+
+@ROUTER.post("/lists", openapi_extra={"x-body-limit": 100_000})
+async def order_many(call: Call, body: Order | list[Order]) -> Response:
+    """Order one thing or a list."""
+    return JSONResponse({"count": len(body) if isinstance(body, list) else 1})
+
+
+@ROUTER.post("/runs")
+async def run(call: Call, body: Order | None = None) -> Response:
+    """Run, with a body or without."""
+    return JSONResponse({"given": body is not None})
+
+
+@ROUTER.put("/orders/{number}/lines/{line}", responses=refusals("customer_not_found"))
+async def change_line(
+    call: Call, number: Annotated[int, Path(ge=1, le=99)], line: str, body: Order
+) -> Response:
+    """Change a line."""
+    return JSONResponse({"number": number, "line": line})
+
+
+@ROUTER.post("/files")
+async def take_file(call: Call) -> Response:
+    """Take a file that is not JSON."""
+    content = await call.read("text/csv", limit=10)
+    return JSONResponse({"length": len(content)})
+
+
+@ROUTER.get("/orders", response_model=ListOf[Ordered])
+def list_orders(after: int = 0) -> Any:
+    """List orders."""
+    return {"data": [{"count": after}], "has_more": False}
+
+
+def make_app() -> FastAPI:
+    app = FastAPI()
+    app.state.engine = None
+    app.router.routes.extend(
+        route.below("/v1") for route in ROUTER.routes if isinstance(route, CallRoute)
+    )
+    add_problem_handlers(app)
+    return app
+
+
+def ask(
+    method: str, path: str, body: bytes = b"", query: str = "", **headers: str
+) -> tuple[int, Any]:
+    """Ask the application itself, without a server."""
+    sent: list[Any] = []
+    raw = {"content-type": JSON, **{k.replace("_", "-"): v for k, v in headers.items()}}
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": f"/v1{path}",
+        "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in raw.items() if value],
+    }
+    asyncio.run(make_app()(scope, receive, send))
+    answer = b"".join(message.get("body", b"") for message in sent)
+    return sent[0]["status"], json.loads(answer)
+
+
+def test_a_call_is_given_its_body_and_key() -> None:
+    assert ask("POST", "/orders", b'{"count": 2}') == (201, {"count": 2, "key": None})
+    answer = ask("POST", "/orders", b'{"count": 2}', idempotency_key="k 1")
+    assert answer == (201, {"count": 2, "key": "k 1"})
+
+
+def test_a_body_may_be_one_or_a_list() -> None:
+    assert ask("POST", "/lists", b'{"count": 2}') == (200, {"count": 1})
+    assert ask("POST", "/lists", b'[{"count": 2}, {"count": 3}]') == (200, {"count": 2})
+    assert ask("POST", "/lists", b'[{"count": "2"}]')[0] == 422
+
+
+def test_a_limit_may_be_the_calls_own() -> None:
+    long = b'{"count": 1' + b" " * 90_000 + b"}"
+    assert ask("POST", "/lists", long)[0] == 200
+    assert ask("POST", "/orders", long)[1]["code"] == "body_too_large"
+
+
+def test_a_body_may_be_left_out_where_the_call_says_so() -> None:
+    assert ask("POST", "/runs", content_type="") == (200, {"given": False})
+    assert ask("POST", "/runs", b'{"count": 1}') == (200, {"given": True})
+    assert ask("POST", "/runs", b'{"count": 1}', content_type="text/plain")[0] == 415
+    assert ask("POST", "/orders", content_type="")[0] == 415
+
+
+def test_a_file_is_read_as_it_stands() -> None:
+    assert ask("POST", "/files", b"a,b\n", content_type="text/csv") == (200, {"length": 4})
+    assert ask("POST", "/files", content_type="") == (200, {"length": 0})
+    assert ask("POST", "/files", b"a", content_type="text/html")[0] == 415
+    assert ask("POST", "/files", b"x" * 11, content_type="text/csv")[0] == 413
+
+
+def test_what_stands_in_the_path_is_read_as_it_is_declared() -> None:
+    body = b'{"count": 1}'
+    assert ask("PUT", "/orders/7/lines/x", body) == (200, {"number": 7, "line": "x"})
+    for bad in ("0/lines/x", "100/lines/x", "x/lines/x", "1.5/lines/x", "7/lines/a\0b",
+                "9" * 5_000 + "/lines/x", "\u0667x/lines/x"):  # fmt: skip
+        status, problem = ask("PUT", f"/orders/{bad}", body)
+        assert (status, problem["code"]) == (404, "id_invalid")
+
+
+def test_queries_are_held_to_what_is_declared() -> None:
+    assert ask("GET", "/orders", query="after=3")[1]["data"] == [{"count": 3}]
+    for query in ("befor=3", "after=1&after=2", "after=3&x", "after=x"):
+        status, problem = ask("GET", "/orders", query=query)
+        assert (status, problem["code"]) == (422, "field_invalid")
+    assert ask("POST", "/orders", b'{"count": 2}', query="count=3")[1]["param"] == "count"
+
+
+def test_fastapi_describes_plain_calls_and_runs_none_of_them() -> None:
+    routes = [route for route in make_app().routes if isinstance(route, CallRoute)]
+    document = openapi_document(routes, "T", "1")
+    post = document["paths"]["/v1/orders"]["post"]
+    assert post["operationId"] == "order"
+    assert post["tags"] == ["orders"]
+    assert post["requestBody"]["content"][JSON]["schema"]["$ref"].endswith("/Order")
+    assert post["responses"]["201"]["content"][JSON]["schema"]["$ref"].endswith("/Ordered")
+    assert [parameter["name"] for parameter in post["parameters"]] == ["Idempotency-Key"]
+    problems = post["responses"]["422"]["content"]["application/problem+json"]["schema"]
+    assert "key_invalid" in problems["properties"]["code"]["enum"]
+    put = document["paths"]["/v1/orders/{number}/lines/{line}"]["put"]
+    assert {parameter["name"] for parameter in put["parameters"] if parameter["in"] == "path"} == {
+        "number",
+        "line",
+    }
+    codes = put["responses"]["404"]["x-refusals"]
+    assert codes == ["customer_not_found", "id_invalid"]
+    assert "required" not in document["paths"]["/v1/runs"]["post"].get("requestBody", {})
+    described = [route.endpoint for route in routes if route.is_plain]
+    for endpoint in described:
+        with pytest.raises(AssertionError):
+            asyncio.run(endpoint())
+
+
+def test_ids_are_read_by_their_kind() -> None:
+    ident = "0" * 32
+    assert path_id("cus", f"cus_{ident}") == ident
+    assert body_id("cus", f"cus_{ident}", param="customer_id", code="customer_not_found") == ident
+    with pytest.raises(Refused) as caught:
+        path_id("cus", f"adv_{ident}")
+    assert caught.value.refusal.code == "id_invalid"
+    with pytest.raises(Refused) as caught:
+        body_id("cus", "7", param="customer_id", code="customer_not_found")
+    assert (caught.value.refusal.code, caught.value.refusal.param) == (
+        "customer_not_found",
+        "customer_id",
+    )
