@@ -1,0 +1,205 @@
+"""What the Processor's answers and reports prove: moves, folds, coverage. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from tallybook.processor.model import (
+    Action,
+    Fact,
+    ItemKind,
+    ReportState,
+    Result,
+    Transfer,
+    TransferState,
+)
+
+WINDOW_DAYS = 5
+"""A report taken on D covers D and the four days before. Source: P5."""
+
+REPORTS_MISSING_DAYS = 3
+"""So many days without a complete report stop new debits. Source: P5."""
+
+_S = TransferState
+
+MOVES: Mapping[TransferState, frozenset[TransferState]] = {
+    # The first rows are P2's table. A move that a later fact makes goes straight to where the
+    # fold ends, so that "unknown, then matched, then reported failed" is one move.
+    _S.INTENT: frozenset({_S.ACCEPTED, _S.REJECTED, _S.UNKNOWN}),
+    _S.ACCEPTED: frozenset({_S.SUCCEEDED, _S.FAILED, _S.RETURNED, _S.TIMED_OUT, _S.NOT_EXECUTED}),
+    _S.TIMED_OUT: frozenset({_S.SUCCEEDED, _S.FAILED, _S.RETURNED, _S.NOT_EXECUTED}),
+    _S.SUCCEEDED: frozenset({_S.RETURNED, _S.FAILED}),
+    _S.UNKNOWN: frozenset({_S.ACCEPTED, _S.NOT_EXECUTED, _S.SUCCEEDED, _S.FAILED, _S.RETURNED}),
+    # A person only, or an older report that came late and re-folds (T4).
+    _S.NOT_EXECUTED: frozenset({_S.ACCEPTED, _S.SUCCEEDED, _S.FAILED, _S.RETURNED}),
+    _S.FAILED: frozenset({_S.ACCEPTED, _S.SUCCEEDED, _S.RETURNED}),
+    _S.RETURNED: frozenset({_S.ACCEPTED, _S.SUCCEEDED, _S.FAILED}),
+    _S.REJECTED: frozenset(),
+}
+
+LIVE = frozenset({_S.INTENT, _S.ACCEPTED, _S.UNKNOWN, _S.TIMED_OUT, _S.SUCCEEDED})
+"""At most one such transfer per plan row. Source: A10."""
+
+IN_FLIGHT = frozenset({_S.INTENT, _S.ACCEPTED, _S.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What all facts of one transaction come to."""
+
+    state: TransferState | None
+    """None while nothing was reported."""
+    is_contradiction: bool
+    reason: str | None
+    resolved_on: date | None
+
+
+def fold_facts(facts: Iterable[Fact]) -> Folded:
+    """Tell what a transaction's facts come to, whatever order they arrived in.
+
+    Success, then fail: returned. Fail, then success: a contradiction; it stays failed until a
+    person says otherwise. Both for the first time on one day: nobody can tell the order, so it
+    counts as not collected (returned) and a person is asked.
+
+    Source: P4, T4.
+    """
+    first: dict[Result, Fact] = {}
+    for fact in facts:
+        known = first.get(fact.result)
+        if known is None or fact.happened_on < known.happened_on:
+            first[fact.result] = fact
+    success, fail = first.get(Result.SUCCESS), first.get(Result.FAIL)
+    if success is None and fail is None:
+        return Folded(None, is_contradiction=False, reason=None, resolved_on=None)
+    if fail is None:
+        assert success is not None
+        return Folded(
+            _S.SUCCEEDED, is_contradiction=False, reason=None, resolved_on=success.happened_on
+        )
+    if success is None:
+        return Folded(
+            _S.FAILED, is_contradiction=False, reason=fail.reason, resolved_on=fail.happened_on
+        )
+    if success.happened_on <= fail.happened_on:
+        same_day = success.happened_on == fail.happened_on
+        return Folded(_S.RETURNED, same_day, fail.reason, fail.happened_on)
+    return Folded(
+        _S.FAILED, is_contradiction=True, reason=fail.reason, resolved_on=fail.happened_on
+    )
+
+
+def judge_report(*, ended: bool, missing_count: int) -> ReportState:
+    """Tell whether a report proves anything by what it leaves out. Source: P4."""
+    return ReportState.COMPLETE if ended and missing_count == 0 else ReportState.INCOMPLETE
+
+
+def must_repeat(fact: Fact, report_on: date) -> bool:
+    """Tell whether a report has to show a fact that an earlier one showed.
+
+    Only where its day certainly lies in the window: `not_before` is the earliest it can be.
+    """
+    start = report_on - timedelta(days=WINDOW_DAYS - 1)
+    return fact.first_on < report_on and fact.not_before >= start
+
+
+def earliest_day(report_on: date, other_reports: Iterable[date]) -> date:
+    """Tell the earliest day on which something first seen in a report can have happened.
+
+    On the day of the complete report before it at the earliest: after that one was taken.
+    """
+    start = report_on - timedelta(days=WINDOW_DAYS - 1)
+    return max([start, *(day for day in other_reports if day < report_on)])
+
+
+def covered_days(complete_reports: Iterable[date]) -> frozenset[date]:
+    """Tell which days complete reports cover. Source: P5."""
+    return frozenset(
+        day - timedelta(days=back) for day in complete_reports for back in range(WINDOW_DAYS)
+    )
+
+
+def has_timed_out(sent_on: date, run_on: date, covered: frozenset[date]) -> bool:
+    """Tell whether a transfer that no report showed has timed out by a run.
+
+    Every day from S to S+5 must be covered by complete reports, and the run is S+6's or later.
+
+    Source: P5.
+    """
+    last = sent_on + timedelta(days=WINDOW_DAYS)
+    return run_on > last and _days(sent_on, last) <= covered
+
+
+def is_in_gap(sent_on: date, run_on: date, covered: frozenset[date]) -> bool:
+    """Tell whether a day that could have shown a transfer has left the window uncovered.
+
+    Source: P5.
+    """
+    window_start = run_on - timedelta(days=WINDOW_DAYS - 1)
+    last = min(sent_on + timedelta(days=WINDOW_DAYS), window_start - timedelta(days=1))
+    return not _days(sent_on, last) <= covered
+
+
+def _days(first: date, last: date) -> frozenset[date]:
+    return frozenset(first + timedelta(days=n) for n in range((last - first).days + 1))
+
+
+def are_reports_missing(
+    complete_reports: Sequence[date], first_sent_on: date | None, run_on: date
+) -> bool:
+    """Tell whether new debits must wait because no complete report has come for three days.
+
+    Source: P5.
+    """
+    if first_sent_on is None:
+        return False
+    last = max([day for day in complete_reports if day <= run_on], default=first_sent_on)
+    return (run_on - last).days >= REPORTS_MISSING_DAYS
+
+
+def covered_days_since(day: date, covered: frozenset[date]) -> int:
+    """Count the covered days after a day: what `hold_days` are counted in. Source: A9."""
+    return sum(1 for each in covered if each > day)
+
+
+def match_orphan(fact: Fact, unknowns: Sequence[Transfer], hashes: Mapping[str, str]) -> str | None:
+    """Find the unknown transfer that an orphan row proves executed; None leaves it to a person.
+
+    Only rows that carry amount, account and direction identify a transfer. Of several equal
+    unknowns the oldest is taken: money of one account and amount is all the same.
+
+    `hashes` gives the account hash of each bank account id. Source: P6.
+    """
+    if fact.amount_minor is None or fact.account_hash is None or fact.direction is None:
+        return None
+    equal = [
+        transfer
+        for transfer in unknowns
+        if transfer.amount_minor == fact.amount_minor
+        and transfer.direction == fact.direction
+        and hashes.get(transfer.bank_account_id) == fact.account_hash
+        and transfer.sent_on <= fact.happened_on
+    ]
+    if not equal:
+        return None
+    return min(equal, key=lambda transfer: (transfer.intent_at, transfer.id)).id
+
+
+ALLOWED_ACTIONS: Mapping[ItemKind, tuple[Action, ...]] = {
+    ItemKind.UNKNOWN: (Action.CONFIRM_EXECUTED, Action.CONFIRM_NOT_EXECUTED),
+    ItemKind.ORPHAN: (Action.CONFIRM_EXECUTED, Action.DISMISS),
+    ItemKind.CONTRADICTION: (Action.CONFIRM_EXECUTED, Action.CONFIRM_NOT_EXECUTED),
+    ItemKind.COLLISION: (Action.CONFIRM_EXECUTED, Action.CONFIRM_NOT_EXECUTED),
+    ItemKind.GAP: (Action.CONFIRM_EXECUTED, Action.CONFIRM_NOT_EXECUTED),
+    ItemKind.EXCESS: (Action.REFUND, Action.DISMISS),
+    ItemKind.CREDIT_TIMED_OUT: (Action.CONFIRM_EXECUTED, Action.CONFIRM_NOT_EXECUTED),
+    ItemKind.DEBIT_TIMED_OUT: (
+        Action.CONFIRM_EXECUTED,
+        Action.CONFIRM_NOT_EXECUTED,
+        Action.RELEASE,
+    ),
+    ItemKind.DEFAULT: (Action.RESUME, Action.CANCEL, Action.WRITE_OFF),
+    ItemKind.REPORTS_MISSING: (Action.OVERRIDE, Action.DISMISS),
+}
+"""What a person may do about each kind. Source: P9."""

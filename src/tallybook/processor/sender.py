@@ -1,0 +1,99 @@
+"""Sends transfers to the Processor: once each, within their lease, with no transaction open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tallybook.ambient.clock import Clock
+from tallybook.kernel.money import format_amount, parse_amount
+from tallybook.kernel.refusal import Refused
+from tallybook.processor.model import Transfer
+from tallybook.processor.port import (
+    Processor,
+    ProcessorRejected,
+    ProcessorUnknown,
+    TransferOrder,
+)
+
+OPEN_MAX = 200
+"""At most so many intents are in the air at once. Source: P3."""
+
+INSUFFICIENT_FUNDS = "insufficient_funds"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How a call ended: an id, a refusal, or nothing that anyone can be sure of."""
+
+    transaction_id: str | None = None
+    rejected: str | None = None
+    is_connected: bool = True
+    unknown: str | None = None
+
+
+class Sender:
+    """Calls the Processor for transfers whose intent is on record."""
+
+    def __init__(
+        self,
+        processor: Processor,
+        clock: Clock,
+        *,
+        house_account: str,
+        lease: timedelta,
+    ) -> None:
+        self._processor = processor
+        self._clock = clock
+        self._house_account = house_account
+        self._lease_seconds = lease.total_seconds()
+        self._open = asyncio.Semaphore(OPEN_MAX)
+        self._tells_balances = True
+
+    async def send(self, transfer: Transfer, bank_account: str, *, intent_seen_at: float) -> Sent:
+        """Send one transfer, once.
+
+        `intent_seen_at` is the monotonic time at which its intent was known to be on record: the
+        lease is counted from there, on a clock that nobody can set. Source: P3.
+        """
+        deadline = intent_seen_at + self._lease_seconds
+        async with self._open:
+            if await self._lacks_funds(transfer, bank_account):
+                return Sent(rejected=INSUFFICIENT_FUNDS)
+            return await self._call(
+                transfer, bank_account, lambda: self._clock.monotonic() < deadline
+            )
+
+    async def _call(
+        self, transfer: Transfer, bank_account: str, may_send: Callable[[], bool]
+    ) -> Sent:
+        order = TransferOrder(
+            src_bank_account=self._house_account,
+            dst_bank_account=bank_account,
+            amount=format_amount(transfer.amount_minor, transfer.currency),
+            direction=transfer.direction,
+            reference=transfer.id,
+        )
+        try:
+            answered = await self._processor.perform_transaction(order, may_send=may_send)
+        except ProcessorRejected as rejected:
+            return Sent(rejected=rejected.reason, is_connected=not rejected.refused_before_sending)
+        except ProcessorUnknown as unknown:
+            return Sent(unknown=unknown.reason)
+        return Sent(transaction_id=answered)
+
+    async def _lacks_funds(self, transfer: Transfer, bank_account: str) -> bool:
+        """Tell whether a debit is known to fail for lack of funds. Source: P8."""
+        if not transfer.is_debit or not self._tells_balances:
+            return False
+        balance = await self._processor.available_balance(bank_account)
+        if balance is None:
+            # It does not tell balances: asking again for each debit would double the calls.
+            self._tells_balances = False
+            return False
+        try:
+            return parse_amount(balance, transfer.currency) < transfer.amount_minor
+        except Refused:
+            return False
