@@ -1,0 +1,1 @@
+"""Advances: paid out at once, collected by weekly debits. Source: A."""

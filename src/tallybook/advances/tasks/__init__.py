@@ -1,0 +1,1 @@
+"""Long work with advances: perform.py pays one out, importing.py brings in a file of them."""

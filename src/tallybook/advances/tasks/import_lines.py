@@ -1,0 +1,149 @@
+"""One line of a file of advances: what it asks, and under which key it is asked once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from pydantic_core import to_json
+
+from tallybook.advances.operations.begin import BeginAdvance
+from tallybook.advances.rules import (
+    INSTALLMENTS_DEFAULT,
+    INSTALLMENTS_MAX,
+    INTERVAL_DAYS_DEFAULT,
+    INTERVAL_DAYS_MAX,
+)
+from tallybook.ambient.secrets import Secrets
+from tallybook.customers.rules import clean_email, clean_name, fold_email, normalise_number
+from tallybook.customers.tasks import WantedAccount
+from tallybook.kernel.calendar import parse_date
+from tallybook.kernel.money import currency_decimals, parse_amount, parse_positive_amount
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.wire.csv_reader import CsvColumns, CsvLine
+
+COLUMNS = CsvColumns(
+    required=("bank_account", "amount", "effective_on"),
+    optional=(
+        "currency",
+        "installments",
+        "interval_days",
+        "fee",
+        "customer_name",
+        "customer_email",
+        "reference",
+    ),
+    aliases={"dst_bank_account": "bank_account"},
+)
+"""`effective_on` is not optional here: without it last month's file and this month's would be the
+same file. `reference` tells lines apart that are otherwise equal and stand in different files."""
+
+REFERENCE_LONGEST = 100
+KEY_PREFIX = "import.advances"
+
+
+@dataclass(slots=True)
+class AdvanceLine:
+    """A line that could be read, on its way."""
+
+    number: int
+    """Its place in the file, from 1 for the column names."""
+    asked: BeginAdvance
+    account: WantedAccount | None
+    """Whom to register the account with, where the line says so."""
+    content: str
+    """A digest of what the line asks. Two files that hold the same line ask for one advance."""
+    occurrence: int = 1
+    """Equal lines of one file are as many advances: this is the how-manieth."""
+    attempt: int = 1
+    """Raised where the attempts before provably never left this machine."""
+
+    @property
+    def key(self) -> str:
+        """Give the idempotency key that the line is asked under."""
+        again = f".{self.attempt}" if self.attempt > 1 else ""
+        return f"{KEY_PREFIX}.{self.content}.{self.occurrence}{again}"
+
+
+def parse_line(line: CsvLine, secrets: Secrets, currency: str) -> AdvanceLine:
+    """Read one line; `currency` is that of amounts that name none.
+
+    The key is made of what is asked and not of the line's place, so that a file may be sorted,
+    split or added to. Names and addresses are no part of it: putting a name right pays nothing.
+
+    Raises: Refused, with the column as its `param`.
+    """
+    if line.refusal is not None:
+        raise Refused(line.refusal)
+    values = line.values
+    for column in COLUMNS.required:
+        if column not in values:
+            raise Refused(_invalid(column, "it is empty"))
+    number = _of_column("bank_account", normalise_number, values["bank_account"])
+    money = values.get("currency", currency).upper()
+    currency_decimals(money)
+    asked = BeginAdvance(
+        number_hash=secrets.keyed_hash(number),
+        amount_minor=parse_positive_amount(values["amount"], money),
+        currency=money,
+        installments=_count(values, "installments", INSTALLMENTS_DEFAULT, INSTALLMENTS_MAX),
+        interval_days=_count(values, "interval_days", INTERVAL_DAYS_DEFAULT, INTERVAL_DAYS_MAX),
+        fee_minor=_fee(values, money),
+        effective_on=_day(values["effective_on"]),
+        is_import=True,
+    )
+    reference = values.get("reference", "")
+    if len(reference) > REFERENCE_LONGEST:
+        raise Refused(_invalid("reference", f"it is longer than {REFERENCE_LONGEST} characters"))
+    content = hashlib.sha256(to_json([asked, reference])).hexdigest()
+    return AdvanceLine(line.number, asked, _account(values, number, asked.number_hash), content)
+
+
+def _account(values: Mapping[str, str], number: str, number_hash: str) -> WantedAccount | None:
+    name, email = values.get("customer_name"), values.get("customer_email")
+    if name is not None:
+        name = _of_column("customer_name", clean_name, name)
+    if email is None:
+        if name is not None:
+            raise Refused(_invalid("customer_email", "it is empty, and customers are known by it"))
+        return None
+    email = _of_column("customer_email", clean_email, email)
+    return WantedAccount(number, number_hash, email, fold_email(email), name)
+
+
+def _fee(values: Mapping[str, str], currency: str) -> int:
+    fee = parse_amount(values.get("fee", "0"), currency, param="fee")
+    if fee < 0:
+        raise Refused(Refusal("amount_invalid", param="fee"))
+    return fee
+
+
+def _day(text: str) -> date:
+    day = parse_date(text)
+    if day is None:
+        raise Refused(Refusal("date_invalid", param="effective_on"))
+    return day
+
+
+def _count(values: Mapping[str, str], column: str, default: int, most: int) -> int:
+    text = values.get(column)
+    if text is None:
+        return default
+    plain = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    if not plain or not 1 <= int(text) <= most:
+        raise Refused(_invalid(column, f"a whole number from 1 to {most} belongs here"))
+    return int(text)
+
+
+def _of_column(column: str, clean: Callable[[str], str], text: str) -> str:
+    """Clean a value, with the file's name for it where it is refused."""
+    try:
+        return clean(text)
+    except Refused as refused:
+        raise Refused(Refusal(refused.refusal.code, param=column)) from None
+
+
+def _invalid(column: str, problem: str) -> Refusal:
+    return Refusal("field_invalid", param=column, details={"field": column, "problem": problem})

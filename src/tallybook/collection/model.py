@@ -1,0 +1,125 @@
+"""Plans, their rows, and the daily run. Source: A4-A12, T3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+
+class PlanStatus(StrEnum):
+    """Whether a plan's rows may be sent."""
+
+    PENDING = "pending"
+    """Its money has not gone out for certain yet. Source: A5."""
+    ACTIVE = "active"
+    PAUSED = "paused"
+    """In default: it keeps its rows, and sends none of them until a person says so. Source: A12."""
+    CLOSED = "closed"
+    """Nothing is to be collected any more; unsent rows are withdrawn."""
+
+
+class OnFailedDebit(StrEnum):
+    """Where a debit that failed goes. Source: A8."""
+
+    END_OF_PLAN = "end_of_plan"
+    NEXT_DUE_DATE = "next_due_date"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be collected for one subject, and how much of it stands where.
+
+    Units: minor units. The amounts by state are sums over the plan's transfers; they change by
+    what one transfer leaves and enters, so they equal the sums in whatever order news comes.
+    """
+
+    subject_id: str
+    kind: str
+    customer_id: str
+    bank_account_id: str
+    currency: str
+    status: PlanStatus
+    total_minor: int
+    succeeded_minor: int
+    in_flight_minor: int
+    held_minor: int
+    """Timed out and not released: it may have been collected. Source: A9."""
+    unsent_minor: int
+    """Sum of the planned rows. The plan equation ties it to the others. Source: A7."""
+    claimed_minor: int
+    """in flight + succeeded + held. Source: A10."""
+    excess_minor: int
+    """By how much late news pushed the claims over the total."""
+    rows_count: int
+    last_due_on: date
+    first_due_on: date
+    interval_days: int
+    on_failed_debit: OnFailedDebit
+    max_attempts: int
+    """Along a chain of replaced rows; 0 is unlimited. Source: A12."""
+    hold_days: int
+
+    @property
+    def debits_a_day(self) -> int:
+        """Tell how many debits one bank account takes in a run. Source: A11."""
+        return 2 if self.on_failed_debit is OnFailedDebit.NEXT_DUE_DATE else 1
+
+
+class InstallmentState(StrEnum):
+    """Where a plan row stands; what became of its debit is the transfer's to tell."""
+
+    PLANNED = "planned"
+    """Unsent: it goes out when it is due."""
+    WAITING = "waiting"
+    """Stands in for a held amount: sent only once the hold is released. Source: A9."""
+    SENT = "sent"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Installment:
+    """One row of a plan."""
+
+    id: str
+    subject_id: str
+    number: int
+    due_on: date
+    amount_minor: int
+    state: InstallmentState
+    replaces: int | None
+    """The number of the row whose debit this one makes up for."""
+    attempt: int
+    """Its place in the chain of replaced rows, from 1."""
+
+
+class RunState(StrEnum):
+    """Whether a run has come to its end."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The run of one job for one business date: there is only one, ever. Source: T3."""
+
+    job: str
+    business_date: date
+    state: RunState
+    started_at: datetime
+    finished_at: datetime | None
+    summary: str
+    """Counts and sums per step, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Who is running a job, and how far it has come."""
+
+    name: str
+    last_finished_on: date | None
+    running_on: date | None
+    holder: str
+    """The process that works on it: another takes over only from a dead one."""
+    lease_until: datetime

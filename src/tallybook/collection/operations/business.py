@@ -1,0 +1,88 @@
+"""What a collecting business answers when one of its transfers changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from tallybook.kernel.ids import Ids
+from tallybook.processor.model import Action, OperatorItem, Transfer, TransferKind
+from tallybook.writer.model import Command, Decision, Moment, Needs, View
+
+
+@dataclass(frozen=True, slots=True)
+class TransferChange:
+    """One transfer, before and after what was learned."""
+
+    before: Transfer
+    after: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class CreditUse:
+    """What a person wants a customer's credit to be used for. Source: C3."""
+
+    customer_id: str
+    subject_id: str | None
+    """With its prefix, as it came; None leaves it to the business."""
+    amount_minor: int
+    currency: str
+    reason: str
+
+
+class Business(Protocol):
+    """A business that pays out or collects through the Processor."""
+
+    def needs(self, transfer: Transfer, seen: View, after: Transfer | None) -> Needs:
+        """Say what to load before a change of one of its transfers can be booked.
+
+        `transfer` names it; `after` is what it will be, once that is known, so that rows which
+        only some changes touch are read for those alone.
+        """
+        ...
+
+    def book(self, view: View, change: TransferChange, moment: Moment, ids: Ids) -> Decision:
+        """Decide what a change means: plan, entries, events, the reply to who waits for it.
+
+        The transfer itself and the operator items about it are not its concern.
+        """
+        ...
+
+    def ruling(self, item: OperatorItem, action: Action, reason: str, by: str) -> Command | None:
+        """Make the command that does what a person asks about one of its subjects.
+
+        None where the action is about the transfer alone.
+        """
+        ...
+
+    def credit_application(self, asked: CreditUse) -> Command | None:
+        """Make the command that uses a customer's credit for one of its subjects.
+
+        None where the subject is not one of its own; without a subject it finds the oldest owed.
+        """
+        ...
+
+
+class Businesses:
+    """The businesses by the kind of their transfers, filled once when the program starts."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[TransferKind, Business] = {}
+
+    def register(self, kind: TransferKind, business: Business) -> None:
+        """Let a business take part."""
+        self._by_kind[kind] = business
+
+    def of(self, kind: TransferKind) -> Business:
+        """Find the business of a transfer."""
+        return self._by_kind[kind]
+
+    @property
+    def all(self) -> Mapping[TransferKind, Business]:
+        """Give all of them."""
+        return self._by_kind
+
+
+BUSINESSES = Businesses()
+"""Domains register here when their operations are imported; collection knows none of them."""

@@ -1,0 +1,358 @@
+"""What news does to a transfer: an answer, report facts, a time-out, a release. Source: P2-P7."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from tallybook.collection.operations.business import BUSINESSES
+from tallybook.collection.operations.moving import (
+    close_item,
+    join_needs,
+    move,
+    open_item,
+    transfer_event,
+    with_items,
+)
+from tallybook.collection.rules import NOT_CONNECTED
+from tallybook.kernel.ids import Ids
+from tallybook.kernel.refusal import Refusal
+from tallybook.processor.model import (
+    Fact,
+    ItemKind,
+    OperatorItem,
+    Transfer,
+    TransferState,
+)
+from tallybook.processor.rules import IN_FLIGHT, MOVES, fold_facts
+from tallybook.processor.store import (
+    FACTS,
+    FACTS_OF,
+    ITEMS,
+    OPEN_ITEMS_ABOUT,
+    TRANSFER_BY_TRANSACTION,
+    TRANSFERS,
+)
+from tallybook.writer.model import Decision, Moment, Needs, View
+
+_S = TransferState
+
+
+class Answer(StrEnum):
+    """How a call to the Processor ended. Source: P2."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    NOT_CONNECTED = "not_connected"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAnswer:
+    """What came of one call."""
+
+    transfer: Transfer
+    answer: Answer
+    transaction_id: str | None = None
+    reason: str | None = None
+
+
+class RecordAnswerOperation:
+    """Records what came of a call, after the call and in a transaction of its own."""
+
+    name = "collection.record_answer"
+
+    def needs(self, command: RecordAnswer, seen: View) -> Needs:
+        """Lock the transfer; what its business needs only where money is touched."""
+        transfer = command.transfer
+        before = seen.row(TRANSFERS, transfer.id)
+        look_up = (
+            ((TRANSFER_BY_TRANSACTION, command.transaction_id),) if command.transaction_id else ()
+        )
+        if transfer.is_debit and command.answer is Answer.ACCEPTED:
+            # From in flight to in flight: no plan and no money moves, so nothing else is locked.
+            return Needs(
+                look_up=look_up,
+                lock=((TRANSFERS, transfer.id),),
+                read=((OPEN_ITEMS_ABOUT, transfer.id),),
+            )
+        return join_needs(
+            Needs(
+                look_up=look_up,
+                lock=((TRANSFERS, transfer.id),),
+                read=((OPEN_ITEMS_ABOUT, transfer.id),),
+            ),
+            BUSINESSES.of(transfer.kind).needs(
+                transfer, seen, _answered(before, command) if before else None
+            ),
+        )
+
+    def decide(
+        self, view: View, command: RecordAnswer, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Move the transfer to what the answer proves; anything less than proof is unknown."""
+        before = view.row(TRANSFERS, command.transfer.id)
+        assert before is not None, "the intent is on record before the call"
+        after = _answered(before, command)
+        collides = False
+        if command.transaction_id is not None:
+            other = view.one(TRANSFER_BY_TRANSACTION, command.transaction_id)
+            collides = other is not None and other.id != before.id
+        if before.state is _S.NOT_EXECUTED and command.transaction_id and not collides:
+            return _answered_too_late(view, before, command.transaction_id, moment, ids)
+        if collides:
+            after = replace(before, state=_S.UNKNOWN, reason="transaction_id_collision")
+        if after.state is before.state or after.state not in MOVES[before.state]:
+            return Decision()
+        if after.state is _S.REJECTED:
+            after = replace(after, resolved_at=moment.now, resolved_on=moment.today)
+        extra: list[OperatorItem] = []
+        if after.state is _S.UNKNOWN:
+            kind = ItemKind.COLLISION if collides else ItemKind.UNKNOWN
+            about = f" The Processor answered with an id it gave before, {command.transaction_id}."
+            extra.append(
+                open_item(
+                    kind,
+                    after,
+                    f"Nobody knows whether this {after.direction.value} was executed"
+                    f" ({after.reason}).{about if collides else ''}",
+                    moment,
+                    ids,
+                )
+            )
+        if before.is_debit and {before.state, after.state} <= IN_FLIGHT:
+            event = transfer_event(after)
+            return with_items(
+                view, after, Decision(changed=((TRANSFERS, after),), events=(event,)), extra, moment
+            )
+        return move(view, before, after, moment, ids, extra)
+
+
+def _answered_too_late(
+    view: View, before: Transfer, transaction_id: str, moment: Moment, ids: Ids
+) -> Decision:
+    """Keep an id that came after its transfer was ruled not executed: a person decides.
+
+    The row may have gone out again meanwhile. Source: P2.
+    """
+    after = replace(before, transaction_id=transaction_id, is_ruled=True)
+    item = open_item(
+        ItemKind.CONTRADICTION,
+        after,
+        f"The Processor accepted this {after.direction.value} as {transaction_id}, after it was"
+        " ruled not executed: it stays so until a person says otherwise.",
+        moment,
+        ids,
+    )
+    quiet = Decision(changed=((TRANSFERS, after),), events=(transfer_event(after, "answered"),))
+    return with_items(view, after, quiet, [item], moment)
+
+
+def _answered(before: Transfer, command: RecordAnswer) -> Transfer:
+    match command.answer:
+        case Answer.ACCEPTED:
+            return replace(
+                before, state=_S.ACCEPTED, transaction_id=command.transaction_id, reason=None
+            )
+        case Answer.UNKNOWN:
+            return replace(before, state=_S.UNKNOWN, reason=command.reason)
+        case Answer.REJECTED | Answer.NOT_CONNECTED:
+            reason = NOT_CONNECTED if command.answer is Answer.NOT_CONNECTED else command.reason
+            return replace(before, state=_S.REJECTED, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class SettleTransfer:
+    """That reports may say something new of a transfer."""
+
+    transfer: Transfer
+    transaction_id: str
+
+
+class SettleTransferOperation:
+    """Folds all facts of a transaction and moves its transfer to what they come to."""
+
+    name = "collection.settle_transfer"
+
+    def needs(self, command: SettleTransfer, seen: View) -> Needs:
+        """Lock the transfer and what its business needs; read its facts under the lock."""
+        before = seen.row(TRANSFERS, command.transfer.id)
+        after = None
+        if before is not None and seen.has_rows(FACTS_OF, command.transaction_id):
+            facts = seen.rows(FACTS_OF, command.transaction_id)
+            after = _folded(before, facts)[0] if facts else before
+        return join_needs(
+            Needs(
+                lock=((TRANSFERS, command.transfer.id),),
+                read=(
+                    (FACTS_OF, command.transaction_id),
+                    (OPEN_ITEMS_ABOUT, command.transfer.id),
+                    (OPEN_ITEMS_ABOUT, command.transaction_id),
+                ),
+            ),
+            BUSINESSES.of(command.transfer.kind).needs(command.transfer, seen, after),
+        )
+
+    def decide(
+        self, view: View, command: SettleTransfer, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Fold and move; a contradiction, or news against a ruling, waits for a person."""
+        before = view.row(TRANSFERS, command.transfer.id)
+        assert before is not None
+        facts = view.rows(FACTS_OF, command.transaction_id)
+        fresh = [fact for fact in facts if not fact.applied]
+        if not fresh:
+            return Decision()
+        assert before.transaction_id == command.transaction_id
+        after, is_contradiction = _folded(before, facts)
+        answered = [*view.rows(OPEN_ITEMS_ABOUT, command.transaction_id)]
+        if not is_contradiction:
+            # An older report that came late may tell which of two facts was first.
+            about = view.rows(OPEN_ITEMS_ABOUT, before.id)
+            answered += (item for item in about if item.kind is ItemKind.CONTRADICTION)
+        applied = (
+            *((FACTS, replace(fact, applied=True)) for fact in fresh),
+            *((ITEMS, close_item(item, "answered_by_news", moment)) for item in answered),
+        )
+        extra: list[OperatorItem] = []
+        if is_contradiction:
+            extra.append(
+                open_item(
+                    ItemKind.CONTRADICTION,
+                    after,
+                    f"Reports contradict each other, or a ruling, about {command.transaction_id}:"
+                    f" it stays {after.state.value} until a person says otherwise.",
+                    moment,
+                    ids,
+                )
+            )
+        if after.state is before.state:
+            quiet = Decision(changed=applied, events=(transfer_event(after, "reported"),))
+            return with_items(view, after, quiet, extra, moment)
+        after = replace(after, resolved_at=moment.now)
+        decision = move(view, before, after, moment, ids, extra)
+        return replace(decision, changed=(*decision.changed, *applied))
+
+
+def _folded(before: Transfer, facts: list[Fact]) -> tuple[Transfer, bool]:
+    """Give the transfer after its facts, and whether a person must look at them."""
+    folded = fold_facts(facts)
+    state = folded.state
+    assert state is not None, "there are facts"
+    if before.is_ruled and state is not before.state:
+        return before, True
+    if state is before.state or state not in MOVES[before.state]:
+        return before, folded.is_contradiction
+    after = replace(
+        before, state=state, held=False, reason=folded.reason, resolved_on=folded.resolved_on
+    )
+    return after, folded.is_contradiction
+
+
+@dataclass(frozen=True, slots=True)
+class MarkTransfer:
+    """A transfer that time moved on."""
+
+    transfer: Transfer
+    sender_is_dead: bool = False
+
+
+class TimeOutOperation:
+    """Marks a transfer that none of the reports showed; a debit's amount is held. Source: A9."""
+
+    name = "collection.time_out"
+
+    def needs(self, command: MarkTransfer, seen: View) -> Needs:
+        """Lock the transfer and what its business needs."""
+        return marking_needs(command, seen, _S.TIMED_OUT)
+
+    def decide(
+        self, view: View, command: MarkTransfer, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Time it out, unless news came first."""
+        before = view.row(TRANSFERS, command.transfer.id)
+        assert before is not None
+        if before.state is not _S.ACCEPTED or before.is_ruled:
+            return Decision()
+        after = replace(
+            before,
+            state=_S.TIMED_OUT,
+            held=before.is_debit,
+            reason="timed_out",
+            resolved_at=moment.now,
+            resolved_on=moment.today,
+        )
+        kind = ItemKind.DEBIT_TIMED_OUT if before.is_debit else ItemKind.CREDIT_TIMED_OUT
+        detail = (
+            f"No report showed this {after.direction.value} sent on {after.sent_on}."
+            " It may have been executed all the same."
+        )
+        return move(view, before, after, moment, ids, [open_item(kind, after, detail, moment, ids)])
+
+
+class ReleaseHoldOperation:
+    """Lets a timed-out debit's replacement go out: it was not executed, as far as anyone knows."""
+
+    name = "collection.release_hold"
+
+    def needs(self, command: MarkTransfer, seen: View) -> Needs:
+        """Lock the transfer and what its business needs."""
+        return marking_needs(command, seen, _S.TIMED_OUT)
+
+    def decide(
+        self, view: View, command: MarkTransfer, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Release the hold, unless it was before."""
+        before = view.row(TRANSFERS, command.transfer.id)
+        assert before is not None
+        if not before.held:
+            return Decision()
+        after = replace(before, held=False)
+        return move(view, before, after, moment, ids, [], event="released")
+
+
+class ExpireIntentOperation:
+    """Marks an intent whose process died: it may have been sent, so it is unknown. Source: P2."""
+
+    name = "collection.expire_intent"
+
+    def needs(self, command: MarkTransfer, seen: View) -> Needs:
+        """Lock the transfer and what its business needs."""
+        return marking_needs(command, seen, _S.UNKNOWN)
+
+    def decide(
+        self, view: View, command: MarkTransfer, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Make it unknown once its lease is over or its process is dead."""
+        before = view.row(TRANSFERS, command.transfer.id)
+        assert before is not None
+        is_over = command.sender_is_dead or before.lease_until <= moment.now
+        if before.state is not _S.INTENT or not is_over:
+            return Decision()
+        after = replace(before, state=_S.UNKNOWN, reason="sender_died")
+        detail = (
+            f"The process that was to send this {after.direction.value} died before it could say"
+            " what came of it."
+        )
+        item = open_item(ItemKind.UNKNOWN, after, detail, moment, ids)
+        return move(view, before, after, moment, ids, [item])
+
+
+def marking_needs(command: MarkTransfer, seen: View, state: TransferState) -> Needs:
+    """Lock a transfer, and what its business needs for a move to a state."""
+    before = seen.row(TRANSFERS, command.transfer.id)
+    after = replace(before, state=state, held=False) if before is not None else None
+    return join_needs(
+        Needs(
+            lock=((TRANSFERS, command.transfer.id),),
+            read=((OPEN_ITEMS_ABOUT, command.transfer.id),),
+        ),
+        BUSINESSES.of(command.transfer.kind).needs(command.transfer, seen, after),
+    )
+
+
+RECORD_ANSWER = RecordAnswerOperation()
+SETTLE_TRANSFER = SettleTransferOperation()
+TIME_OUT = TimeOutOperation()
+RELEASE_HOLD = ReleaseHoldOperation()
+EXPIRE_INTENT = ExpireIntentOperation()

@@ -1,0 +1,397 @@
+"""What the daily run and people read about transfers, reports, items and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, func, select, text, tuple_
+
+from tallybook.collection.model import Job, Run
+from tallybook.collection.store import JOBS, JOBS_TABLE, RUNS, RUNS_TABLE
+from tallybook.customers.model import BankAccount
+from tallybook.customers.store import BANK_ACCOUNTS, BANK_ACCOUNTS_TABLE
+from tallybook.db.reading import STREAM_ROWS, fetch, select_rows, stream
+from tallybook.processor.model import (
+    Action,
+    Fact,
+    ItemKind,
+    OperatorItem,
+    Report,
+    ReportState,
+    Transfer,
+    TransferState,
+)
+from tallybook.processor.rules import IN_FLIGHT
+from tallybook.processor.store import (
+    FACTS,
+    FACTS_TABLE,
+    ITEMS,
+    ITEMS_TABLE,
+    REPORTS,
+    REPORTS_TABLE,
+    TRANSFERS,
+    TRANSFERS_TABLE,
+)
+
+_T = TRANSFERS_TABLE.c
+_F = FACTS_TABLE.c
+
+# Word for word what the partial indexes say: neither database proves it of a parameter.
+_OPEN = text("transfers.state IN ('intent', 'accepted', 'unknown')")
+_HELD = text("transfers.held")
+_UNAPPLIED = text("NOT report_facts.applied")
+
+
+# -- for the daily run -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DueRow:
+    """A plan row to be sent, with the account it is collected from."""
+
+    installment_id: str
+    subject_id: str
+    bank_account_id: str
+    number_sealed: bytes
+
+
+_DUE = """
+SELECT installment_id, subject_id, bank_account_id, number_sealed FROM (
+  SELECT i.id AS installment_id, i.subject_id, p.bank_account_id, b.number_sealed,
+         CASE WHEN p.on_failed_debit = 'next_due_date' THEN 2 ELSE 1 END AS a_day,
+         row_number() OVER (
+           PARTITION BY p.bank_account_id ORDER BY i.due_on, i.subject_id, i.number
+         ) AS place,
+         (SELECT count(*) FROM transfers t
+           WHERE t.bank_account_id = p.bank_account_id AND t.sent_on = :run_on
+             AND t.direction = 'debit') AS sent
+  FROM installments i
+  JOIN plans p ON p.subject_id = i.subject_id
+  JOIN bank_accounts b ON b.id = p.bank_account_id
+  WHERE i.state = 'planned' AND i.due_on <= :run_on AND p.status = 'active'
+    AND p.claimed_minor + i.amount_minor <= p.total_minor
+) due
+WHERE place + sent <= a_day
+ORDER BY subject_id, installment_id
+"""
+
+
+def stream_due(connection: Connection, run_on: date, size: int) -> Iterator[list[DueRow]]:
+    """List the rows that a run sends, so many at a time: the oldest of each bank account first.
+
+    What the account was debited in this run already counts, so that a run which was killed goes
+    on where it stopped. Source: A10, A11.
+    """
+    with connection.execution_options(stream_results=True).execute(
+        text(_DUE), {"run_on": _day(connection, run_on)}
+    ) as found:
+        for part in found.partitions(size):
+            yield [DueRow(_hex(row[0]), _hex(row[1]), _hex(row[2]), bytes(row[3])) for row in part]
+
+
+def count_due(connection: Connection, run_on: date) -> int:
+    """Count the rows that `stream_due` lists."""
+    counted = connection.execute(
+        text(f"SELECT count(*) FROM ({_DUE}) d"),  # noqa: S608 - a constant
+        {"run_on": _day(connection, run_on)},
+    )
+    return int(counted.scalar_one())
+
+
+def stream_unsettled(connection: Connection) -> Iterator[list[Transfer]]:
+    """List transfers that reports say something new of, each plan's in the order of its rows."""
+    wanted = (
+        select_rows(TRANSFERS.rows)
+        .where(_T.transaction_id.in_(select(_F.transaction_id).where(_UNAPPLIED)))
+        .order_by(_T.subject_id, _T.installment_number, _T.id)
+    )
+    yield from stream(connection, TRANSFERS.rows, wanted)
+
+
+def count_unapplied(connection: Connection) -> int:
+    """Count the facts that have not been applied, orphans included."""
+    wanted = select(func.count()).select_from(FACTS_TABLE).where(_UNAPPLIED)
+    return int(connection.execute(wanted).scalar_one())
+
+
+def list_orphans(connection: Connection) -> list[Fact]:
+    """List the facts of transactions that no transfer has."""
+    wanted = select_rows(FACTS.rows).where(
+        _UNAPPLIED,
+        ~select(_T.id).where(_T.transaction_id == _F.transaction_id).exists(),
+    )
+    # Sorted here: asked for an order, SQLite walks all facts in it to find the few.
+    found: list[Fact] = fetch(connection, FACTS.rows, wanted)
+    return sorted(found, key=lambda fact: (fact.transaction_id, fact.result))
+
+
+def list_in_state(
+    connection: Connection, state: TransferState, *, sent_until: date | None = None
+) -> list[Transfer]:
+    """List transfers in one state, the oldest first."""
+    wanted = select_rows(TRANSFERS.rows).where(_T.state == state.value)
+    if state in IN_FLIGHT:
+        wanted = wanted.where(_OPEN)
+    if sent_until is not None:
+        wanted = wanted.where(_T.sent_on <= sent_until)
+    found: list[Transfer] = fetch(connection, TRANSFERS.rows, wanted)
+    return sorted(found, key=lambda transfer: (transfer.sent_on, transfer.id))
+
+
+TransferStream = Callable[[Connection], Iterator[list[Transfer]]]
+
+
+def list_open_days(connection: Connection) -> list[date]:
+    """List the dates of transfers that no report and no person has told of."""
+    wanted = select(_T.sent_on).where(
+        _OPEN, _T.state == TransferState.ACCEPTED.value, _T.is_ruled.is_(False)
+    )
+    return sorted(connection.execute(wanted.distinct()).scalars())
+
+
+def stream_accepted_of(sent_on: date) -> TransferStream:
+    """List the transfers of one date that no report and no person has told of."""
+    wanted = select_rows(TRANSFERS.rows).where(
+        _OPEN,
+        _T.state == TransferState.ACCEPTED.value,
+        _T.is_ruled.is_(False),
+        _T.sent_on == sent_on,
+    )
+    ordered = wanted.order_by(_T.subject_id, _T.installment_number, _T.id)
+    return lambda connection: stream(connection, TRANSFERS.rows, ordered)
+
+
+def list_held_days(connection: Connection) -> list[date]:
+    """List the dates on which held transfers timed out."""
+    wanted = select(_T.resolved_on).where(_HELD)
+    return sorted(day for day in connection.execute(wanted.distinct()).scalars() if day)
+
+
+def stream_held_of(resolved_on: date) -> TransferStream:
+    """List the held transfers that timed out on one date."""
+    wanted = select_rows(TRANSFERS.rows).where(_HELD, _T.resolved_on == resolved_on)
+    ordered = wanted.order_by(_T.subject_id, _T.installment_number, _T.id)
+    return lambda connection: stream(connection, TRANSFERS.rows, ordered)
+
+
+def list_report_days(connection: Connection, *, since: date) -> list[date]:
+    """List the dates of complete reports, from one on: years of them would be read each day."""
+    columns = REPORTS_TABLE.c
+    wanted = select(columns.report_on).where(
+        columns.report_on >= since, columns.state == ReportState.COMPLETE.value
+    )
+    return sorted(connection.execute(wanted.distinct()).scalars())
+
+
+def list_rich_days(connection: Connection, *, since: date) -> list[date]:
+    """List the dates of complete reports whose rows identify transfers. Source: P6."""
+    columns = REPORTS_TABLE.c
+    wanted = select(columns.report_on).where(
+        columns.report_on >= since,
+        columns.state == ReportState.COMPLETE.value,
+        columns.is_rich.is_(True),
+    )
+    return sorted(connection.execute(wanted.distinct()).scalars())
+
+
+def last_report_on(connection: Connection, run_on: date) -> date | None:
+    """Tell the date of the last complete report up to a date."""
+    columns = REPORTS_TABLE.c
+    wanted = (
+        select(columns.report_on)
+        .where(columns.report_on <= run_on, columns.state == ReportState.COMPLETE.value)
+        .order_by(columns.report_on.desc())
+        .limit(1)
+    )
+    return connection.execute(wanted).scalar()
+
+
+def first_sent_on(connection: Connection) -> date | None:
+    """Tell the date of the first transfer of all."""
+    return connection.execute(select(func.min(_T.sent_on))).scalar()
+
+
+def count_to_repeat(connection: Connection, report_on: date, window_start: date) -> int:
+    """Count the facts that a complete report of a date must show again. Source: P4."""
+    wanted = (
+        select(func.count())
+        .select_from(FACTS_TABLE)
+        .where(_F.first_on < report_on, _F.not_before >= window_start)
+    )
+    return int(connection.execute(wanted).scalar_one())
+
+
+def list_unread_reports(connection: Connection) -> list[Report]:
+    """List reports that were stored and not read to their end: their reader died."""
+    wanted = select_rows(REPORTS.rows).where(REPORTS_TABLE.c.state == ReportState.TAKEN.value)
+    return fetch(connection, REPORTS.rows, wanted.order_by(REPORTS_TABLE.c.report_on))
+
+
+def account_hashes(connection: Connection, account_ids: Sequence[str]) -> Mapping[str, str]:
+    """Tell the keyed hash of each bank account."""
+    columns = BANK_ACCOUNTS_TABLE.c
+    wanted = select(columns.id, columns.number_hash).where(columns.id.in_(account_ids))
+    return {row.id: row.number_hash for row in connection.execute(wanted)}
+
+
+def find_account_sealed(connection: Connection, account_id: str) -> bytes | None:
+    """Give the sealed number of a bank account."""
+    columns = BANK_ACCOUNTS_TABLE.c
+    found = connection.execute(select(columns.number_sealed).where(columns.id == account_id))
+    return found.scalar()
+
+
+def find_account_of(
+    connection: Connection, customer_id: str, account_id: str | None
+) -> BankAccount | None:
+    """Find one of a customer's bank accounts; their oldest one where none is named."""
+    columns = BANK_ACCOUNTS_TABLE.c
+    wanted = select_rows(BANK_ACCOUNTS.rows).where(columns.customer_id == customer_id)
+    if account_id is not None:
+        wanted = wanted.where(columns.id == account_id)
+    rows = fetch(connection, BANK_ACCOUNTS.rows, wanted.order_by(columns.id).limit(1))
+    return rows[0] if rows else None
+
+
+def list_override_days(connection: Connection) -> list[date]:
+    """List the dates on which a person let debits go out without reports. Source: P5."""
+    columns = ITEMS_TABLE.c
+    wanted = select(columns.resolved_at).where(
+        columns.kind == ItemKind.REPORTS_MISSING.value, columns.action == Action.OVERRIDE.value
+    )
+    return [at.date() for at in connection.execute(wanted).scalars() if at is not None]
+
+
+# -- for people --------------------------------------------------------------------------------
+
+
+def find_job(connection: Connection, name: str) -> Job | None:
+    """Find a job's row."""
+    rows = fetch(connection, JOBS.rows, select_rows(JOBS.rows).where(JOBS_TABLE.c.name == name))
+    return rows[0] if rows else None
+
+
+def list_runs(connection: Connection, *, before: date | None, limit: int) -> list[Run]:
+    """List runs, the newest first."""
+    wanted = select_rows(RUNS.rows).order_by(RUNS_TABLE.c.business_date.desc()).limit(limit)
+    if before is not None:
+        wanted = wanted.where(RUNS_TABLE.c.business_date < before)
+    return fetch(connection, RUNS.rows, wanted)
+
+
+def list_items(
+    connection: Connection,
+    *,
+    is_open: bool | None,
+    kind: ItemKind | None = None,
+    before_id: str | None = None,
+    limit: int,
+) -> list[OperatorItem]:
+    """List operator items, the newest first."""
+    columns = ITEMS_TABLE.c
+    wanted = select_rows(ITEMS.rows).order_by(columns.id.desc()).limit(limit)
+    if is_open is not None:
+        wanted = wanted.where(columns.is_open.is_(is_open))
+    if kind is not None:
+        wanted = wanted.where(columns.kind == kind.value)
+    if before_id is not None:
+        wanted = wanted.where(columns.id < before_id)
+    return fetch(connection, ITEMS.rows, wanted)
+
+
+def find_item(connection: Connection, item_id: str) -> OperatorItem | None:
+    """Find an operator item."""
+    rows = fetch(connection, ITEMS.rows, select_rows(ITEMS.rows).where(ITEMS_TABLE.c.id == item_id))
+    return rows[0] if rows else None
+
+
+def find_transfer(connection: Connection, transfer_id: str) -> Transfer | None:
+    """Find a transfer."""
+    rows = fetch(
+        connection, TRANSFERS.rows, select_rows(TRANSFERS.rows).where(_T.id == transfer_id)
+    )
+    return rows[0] if rows else None
+
+
+def list_transfers_of(connection: Connection, subject_ids: Sequence[str]) -> list[Transfer]:
+    """List the transfers of subjects, the oldest first."""
+    wanted = select_rows(TRANSFERS.rows).where(_T.subject_id.in_(subject_ids))
+    return fetch(connection, TRANSFERS.rows, wanted.order_by(_T.id))
+
+
+def stream_reported(
+    connection: Connection, first: date, last: date
+) -> Iterator[list[tuple[Transfer, str]]]:
+    """List every transfer submitted or resolved in a span of days, with its account's last four.
+
+    Source: A14.
+    """
+    submitted = _T.sent_on.between(first, last)
+    resolved = _T.resolved_on.between(first, last)
+    wanted = (
+        select(*(_T[name] for name in TRANSFERS.rows.columns), BANK_ACCOUNTS_TABLE.c.last4)
+        .join(BANK_ACCOUNTS_TABLE, BANK_ACCOUNTS_TABLE.c.id == _T.bank_account_id)
+        .where(submitted | resolved)
+        .order_by(_T.id)
+    )
+    with connection.execution_options(stream_results=True).execute(wanted) as found:
+        for part in found.partitions(STREAM_ROWS):
+            yield [(TRANSFERS.rows.row(row[:-1], sqlite=False), row[-1]) for row in part]
+
+
+def sum_in_flight(connection: Connection, customer_id: str) -> Mapping[tuple[str, str], int]:
+    """Add up a customer's debits that no report has told of, per product and currency."""
+    wanted = (
+        select(_T.kind, _T.currency, func.sum(_T.amount_minor))
+        .where(
+            _T.customer_id == customer_id,
+            _T.direction == "debit",
+            _T.state.in_(("intent", "accepted", "unknown", "timed_out")),
+        )
+        .group_by(_T.kind, _T.currency)
+    )
+    return {
+        (f"{kind}s", currency): int(total) for kind, currency, total in connection.execute(wanted)
+    }
+
+
+def find_report_day(connection: Connection, report_id: str) -> date | None:
+    """Tell the date of a report."""
+    columns = REPORTS_TABLE.c
+    return connection.execute(select(columns.report_on).where(columns.id == report_id)).scalar()
+
+
+def list_reports(
+    connection: Connection, *, before: tuple[date, str] | None, limit: int
+) -> list[Any]:
+    """List taken reports without their raw text, the newest first."""
+    columns = REPORTS_TABLE.c
+    wanted = (
+        select(
+            columns.id,
+            columns.report_on,
+            columns.taken_at,
+            columns.sha256,
+            columns.state,
+            columns.rows_count,
+            columns.new_count,
+            columns.missing_count,
+            columns.problems,
+        )
+        .order_by(columns.report_on.desc(), columns.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        wanted = wanted.where(tuple_(columns.report_on, columns.id) < before)
+    return list(connection.execute(wanted))
+
+
+def _day(connection: Connection, day: date) -> Any:  # noqa: ANN401 - what the driver takes
+    return day.isoformat() if connection.dialect.name == "sqlite" else day
+
+
+def _hex(value: Any) -> str:  # noqa: ANN401 - a UUID or text, by the driver
+    return str(value).replace("-", "")

@@ -1,0 +1,311 @@
+"""How a plan is made and kept right: the split, the plan equation, moves, claims. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from tallybook.collection.model import (
+    Installment,
+    InstallmentState,
+    OnFailedDebit,
+    Plan,
+    PlanStatus,
+)
+from tallybook.kernel.arithmetic import split_evenly
+from tallybook.kernel.calendar import add_days
+from tallybook.kernel.ids import Ids
+from tallybook.processor.model import Transfer, TransferState
+from tallybook.processor.rules import IN_FLIGHT
+
+ROWS_A_DAY_MAX = 2
+"""With `next_due_date`, how many rows of a plan one date may hold. Source: A8."""
+
+
+def plan_rows(plan: Plan, count: int, ids: Ids) -> list[Installment]:
+    """Lay out a plan: near-equal rows, one an interval, that sum exactly to the total.
+
+    Source: A4.
+    """
+    return [
+        Installment(
+            id=ids.fresh(),
+            subject_id=plan.subject_id,
+            number=number,
+            due_on=add_days(plan.first_due_on, plan.interval_days * (number - 1)),
+            amount_minor=amount,
+            state=InstallmentState.PLANNED,
+            replaces=None,
+            attempt=1,
+        )
+        for number, amount in enumerate(split_evenly(plan.total_minor, count), start=1)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChange:
+    """A plan after something happened to one of its transfers, and the rows that change."""
+
+    plan: Plan
+    changed: tuple[Installment, ...] = ()
+    added: tuple[Installment, ...] = ()
+    is_exhausted: bool = False
+    """A chain of attempts has reached its end. Source: A12."""
+
+
+def needs_rows(plan: Plan, before: Transfer, after: Transfer) -> bool:
+    """Tell whether a change of a transfer can touch the plan's unsent rows.
+
+    A debit that goes from in flight to in flight or to success leaves the plan equation as it
+    is: by far the most common case, decided without reading a row.
+    """
+    quiet = after.state in IN_FLIGHT or after.state is TransferState.SUCCEEDED
+    return not (quiet and before.state in IN_FLIGHT and plan.status is PlanStatus.ACTIVE)
+
+
+def replan(
+    plan: Plan,
+    rows: Sequence[Installment],
+    row: Installment | None,
+    before: Transfer,
+    after: Transfer,
+    *,
+    run_on: date,
+    ids: Ids,
+) -> PlanChange:
+    """Restore the plan equation after one transfer changed its state.
+
+    `rows` are the planned and waiting rows, `row` the one the transfer was sent for; both may
+    be left out where `needs_rows` says so.
+
+    Source: A7, A8, A9, A10.
+    """
+    plan = _recount(plan, before, after)
+    if not needs_rows(plan, before, after):
+        return PlanChange(plan)
+    work = _Work(plan, rows, run_on, ids)
+    if row is not None and _stays_due(after):
+        work.put_back(row, after)
+    elif row is not None and after.held and not before.held:
+        work.stand_by(row, after.amount_minor)
+    if row is not None and before.held and not after.held:
+        work.release(row)
+    work.settle(row)
+    exhausted = (
+        row is not None
+        and 0 < plan.max_attempts <= row.attempt
+        and _is_miss(after)
+        and not _is_miss(before)
+    )
+    return work.change(is_exhausted=exhausted)
+
+
+def retotal(
+    plan: Plan, rows: Sequence[Installment], total_minor: int, *, run_on: date, ids: Ids
+) -> PlanChange:
+    """Restore the plan equation after what is to be collected in all has changed."""
+    excess = max(0, plan.claimed_minor - total_minor)
+    work = _Work(replace(plan, total_minor=total_minor, excess_minor=excess), rows, run_on, ids)
+    work.settle(None)
+    return work.change(is_exhausted=False)
+
+
+def close_plan(plan: Plan, rows: Sequence[Installment]) -> PlanChange:
+    """Withdraw everything unsent: nothing is collected any more."""
+    withdrawn = tuple(replace(row, state=InstallmentState.CANCELLED) for row in rows)
+    return PlanChange(replace(plan, status=PlanStatus.CLOSED, unsent_minor=0), changed=withdrawn)
+
+
+def target_unsent(plan: Plan) -> int:
+    """Tell what the unsent rows must sum to: the plan equation. Source: A7."""
+    if plan.status is PlanStatus.CLOSED:
+        return 0
+    return max(0, plan.total_minor - plan.succeeded_minor - plan.in_flight_minor - plan.held_minor)
+
+
+def may_send(plan: Plan, row: Installment) -> bool:
+    """Tell whether a row may go out: never more than is owed. Source: A5, A10."""
+    return (
+        plan.status is PlanStatus.ACTIVE
+        and row.state is InstallmentState.PLANNED
+        and plan.claimed_minor + row.amount_minor <= plan.total_minor
+    )
+
+
+def send_row(plan: Plan, row: Installment) -> tuple[Plan, Installment]:
+    """Move a row's amount from unsent to in flight."""
+    assert may_send(plan, row)
+    claimed = plan.claimed_minor + row.amount_minor
+    sent = replace(
+        plan,
+        in_flight_minor=plan.in_flight_minor + row.amount_minor,
+        unsent_minor=plan.unsent_minor - row.amount_minor,
+        # The excess stays what it was: should this be one too many, the database refuses it.
+        claimed_minor=claimed,
+    )
+    return sent, replace(row, state=InstallmentState.SENT)
+
+
+def resume_plan(plan: Plan, rows: Sequence[Installment]) -> PlanChange:
+    """Let a paused plan send again; its chains count their attempts from one. Source: A12."""
+    fresh = tuple(replace(row, attempt=1) for row in rows if row.attempt != 1)
+    return PlanChange(replace(plan, status=PlanStatus.ACTIVE), changed=fresh)
+
+
+def _recount(plan: Plan, before: Transfer, after: Transfer) -> Plan:
+    amount = after.amount_minor
+    in_flight = amount * ((after.state in IN_FLIGHT) - (before.state in IN_FLIGHT))
+    success = TransferState.SUCCEEDED
+    succeeded = amount * ((after.state is success) - (before.state is success))
+    held = amount * (after.held - before.held)
+    claimed = plan.claimed_minor + in_flight + succeeded + held
+    return replace(
+        plan,
+        in_flight_minor=plan.in_flight_minor + in_flight,
+        succeeded_minor=plan.succeeded_minor + succeeded,
+        held_minor=plan.held_minor + held,
+        claimed_minor=claimed,
+        excess_minor=max(0, claimed - plan.total_minor),
+    )
+
+
+def _stays_due(after: Transfer) -> bool:
+    """Nothing reached the Processor, or nothing came of it: the same row goes out again."""
+    if after.state is TransferState.NOT_EXECUTED:
+        return True
+    return after.state is TransferState.REJECTED and after.reason == NOT_CONNECTED
+
+
+NOT_CONNECTED = "not_connected"
+"""Why a transfer was rejected when no byte of it left this machine: not an attempt. Source: P3."""
+
+
+def _is_miss(transfer: Transfer) -> bool:
+    """Tell whether an attempt was made and missed, time-outs included. Source: A12."""
+    if transfer.state is TransferState.REJECTED:
+        return transfer.reason != NOT_CONNECTED
+    return transfer.state in (
+        TransferState.FAILED,
+        TransferState.RETURNED,
+        TransferState.TIMED_OUT,
+    )
+
+
+class _Work:
+    """The rows of one plan while they are put right."""
+
+    def __init__(self, plan: Plan, rows: Sequence[Installment], run_on: date, ids: Ids) -> None:
+        self._plan = plan
+        self._rows = {row.id: row for row in rows}
+        self._run_on = run_on
+        self._ids = ids
+        self._changed: dict[str, Installment] = {}
+        self._added: dict[str, Installment] = {}
+
+    def put_back(self, row: Installment, after: Transfer) -> None:
+        """Let a row go out again on its own date, if there is still something to collect.
+
+        What was ruled not executed may yet turn out executed: then two transfers are true, and
+        each needs a row of its own.
+        """
+        if self._shortfall() < row.amount_minor:
+            return
+        if after.state is TransferState.NOT_EXECUTED:
+            self._add(row, row.amount_minor, InstallmentState.PLANNED, again=True)
+        else:
+            self._set(replace(row, state=InstallmentState.PLANNED))
+
+    def stand_by(self, row: Installment, amount: int) -> None:
+        """Put a replacement at the end that waits while the amount is held. Source: A9."""
+        if self._plan.status is PlanStatus.CLOSED:
+            return
+        self._add(row, amount, InstallmentState.WAITING)
+
+    def release(self, row: Installment) -> None:
+        """Let the replacement of a row go out, or withdraw it where nothing is missing."""
+        for waiting in list(self._rows.values()):
+            if waiting.state is InstallmentState.WAITING and waiting.replaces == row.number:
+                amount = min(waiting.amount_minor, max(0, self._shortfall()))
+                state = InstallmentState.PLANNED if amount else InstallmentState.CANCELLED
+                self._set(
+                    replace(waiting, state=state, amount_minor=amount or waiting.amount_minor)
+                )
+
+    def settle(self, row: Installment | None) -> None:
+        """Add what is missing at the end, or take away what is too much from the end."""
+        shortfall = self._shortfall()
+        if shortfall > 0:
+            self._add(row, shortfall, InstallmentState.PLANNED)
+        surplus = -shortfall
+        planned = sorted(
+            (each for each in self._rows.values() if each.state is InstallmentState.PLANNED),
+            key=lambda each: (each.due_on, each.number),
+        )
+        while surplus > 0 and planned:
+            last = planned.pop()
+            if last.amount_minor <= surplus:
+                self._set(replace(last, state=InstallmentState.CANCELLED))
+            else:
+                self._set(replace(last, amount_minor=last.amount_minor - surplus))
+            surplus -= min(surplus, last.amount_minor)
+
+    def change(self, *, is_exhausted: bool) -> PlanChange:
+        """Sum up; the plan equation holds now."""
+        plan = replace(self._plan, unsent_minor=self._unsent())
+        assert plan.unsent_minor == target_unsent(plan), "the plan equation (A7)"
+        return PlanChange(
+            plan, tuple(self._changed.values()), tuple(self._added.values()), is_exhausted
+        )
+
+    def _unsent(self) -> int:
+        return sum(
+            row.amount_minor for row in self._rows.values() if row.state is InstallmentState.PLANNED
+        )
+
+    def _shortfall(self) -> int:
+        return target_unsent(self._plan) - self._unsent()
+
+    def _set(self, row: Installment) -> None:
+        self._rows[row.id] = row
+        (self._added if row.id in self._added else self._changed)[row.id] = row
+
+    def _add(
+        self,
+        replaced: Installment | None,
+        amount: int,
+        state: InstallmentState,
+        *,
+        again: bool = False,
+    ) -> None:
+        """Add a row that moves another, or stands in for it on the same date and is no attempt."""
+        number = self._plan.rows_count + 1
+        attempt = replaced.attempt + (not again) if replaced else 1
+        added = Installment(
+            id=self._ids.fresh(),
+            subject_id=self._plan.subject_id,
+            number=number,
+            due_on=replaced.due_on if replaced and again else self._due_on(),
+            amount_minor=amount,
+            state=state,
+            replaces=replaced.number if replaced else None,
+            attempt=attempt,
+        )
+        self._rows[added.id] = self._added[added.id] = added
+        self._plan = replace(
+            self._plan, rows_count=number, last_due_on=max(self._plan.last_due_on, added.due_on)
+        )
+
+    def _due_on(self) -> date:
+        """Choose the date of a new row, never on or before the run's. Source: A8."""
+        if self._plan.on_failed_debit is OnFailedDebit.NEXT_DUE_DATE:
+            unsent = (InstallmentState.PLANNED, InstallmentState.WAITING)
+            rows = [row for row in self._rows.values() if row.due_on > self._run_on]
+            taken = [row.due_on for row in rows if row.state in unsent]
+            for day in sorted(row.due_on for row in rows if row.state is InstallmentState.PLANNED):
+                if taken.count(day) < ROWS_A_DAY_MAX:
+                    return day
+        due_on = add_days(self._plan.last_due_on, self._plan.interval_days)
+        while due_on <= self._run_on:
+            due_on = add_days(due_on, self._plan.interval_days)
+        return due_on

@@ -1,0 +1,88 @@
+"""Orphans: rows of reports that no transfer has the id of. Source: P6, P9."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+
+from tallybook.collection import queries
+from tallybook.collection.operations.matching import (
+    MATCH_ORPHAN,
+    RULE_ABSENT,
+    MatchOrphan,
+)
+from tallybook.collection.operations.reports import OPEN_ITEM, OpenItem
+from tallybook.collection.operations.transfers import MarkTransfer
+from tallybook.collection.tasks.context import CollectionContext
+from tallybook.processor.model import Fact, ItemKind, Transfer, TransferState
+from tallybook.processor.rules import covered_days, has_timed_out, match_orphan
+from tallybook.writer.model import Command
+
+
+async def match_orphans(context: CollectionContext) -> int:
+    """Give orphan rows to the unknown transfers they identify; the rest wait for a person.
+
+    Returns: how many orphans are new operator items.
+    """
+
+    def load() -> tuple[list[Fact], list[Transfer], dict[str, str]]:
+        with context.database.reader() as connection:
+            orphans = queries.list_orphans(connection)
+            if not orphans:
+                return [], [], {}
+            unknowns = queries.list_in_state(connection, TransferState.UNKNOWN)
+            accounts = sorted({transfer.bank_account_id for transfer in unknowns})
+            return orphans, unknowns, dict(queries.account_hashes(connection, accounts))
+
+    orphans, unknowns, hashes = await asyncio.to_thread(load)
+    left = {transfer.id: transfer for transfer in unknowns}
+    commands: list[Command] = []
+    seen: set[str] = set()
+    for fact in sorted(orphans, key=lambda each: (each.happened_on, each.transaction_id)):
+        if fact.transaction_id in seen:
+            continue
+        seen.add(fact.transaction_id)
+        matched = match_orphan(fact, list(left.values()), hashes)
+        if matched is not None:
+            transfer = left.pop(matched)
+            commands.append(Command(MATCH_ORPHAN, MatchOrphan(transfer, fact.transaction_id)))
+        else:
+            commands.append(_orphan_item(fact))
+    outcomes = await context.door.ask_chunk(commands)
+    return sum(
+        1
+        for command, outcome in zip(commands, outcomes, strict=True)
+        if command.operation is OPEN_ITEM and outcome.value
+    )
+
+
+async def rule_absent(context: CollectionContext, run_on: date) -> int:
+    """Rule unknown transfers not executed that complete, identifying reports never showed.
+
+    Returns: how many.
+    """
+
+    def load() -> list[Transfer]:
+        with context.database.reader() as connection:
+            unknowns = queries.list_in_state(connection, TransferState.UNKNOWN)
+            if not unknowns:
+                return []
+            oldest = min(transfer.sent_on for transfer in unknowns)
+            covered = covered_days(queries.list_rich_days(connection, since=oldest))
+            return [
+                transfer
+                for transfer in unknowns
+                if has_timed_out(transfer.sent_on, run_on, covered)
+            ]
+
+    absent = await asyncio.to_thread(load)
+    commands = [Command(RULE_ABSENT, MarkTransfer(transfer)) for transfer in absent]
+    return sum(1 for outcome in await context.door.ask_chunk(commands) if outcome.value)
+
+
+def _orphan_item(fact: Fact) -> Command:
+    detail = (
+        f"A report names {fact.transaction_id} ({fact.result.value}), which no transfer of ours"
+        " has. If an unknown transfer is behind it, confirm that one with this id."
+    )
+    return Command(OPEN_ITEM, OpenItem(ItemKind.ORPHAN, fact.transaction_id, detail))

@@ -1,0 +1,89 @@
+"""Paying out: intent, call, outcome, and then the reply. Source: A2, C3."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from tallybook.ambient.liveness import this_process
+from tallybook.collection.operations.credits import BeginPayout, BeginPayoutOperation
+from tallybook.collection.tasks.context import CollectionContext
+from tallybook.collection.tasks.sending import SendOrder, expire_intents, send_and_record
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.writer.model import Command, Outcome
+
+COMPLETION_SECONDS = 90
+"""How long a copy of a request waits for the first one's reply: longer than any lease."""
+
+LOOK_SECONDS = 1
+"""How long it waits before it looks whether whoever began the request is still alive."""
+
+NO_REPLY = "null"
+"""The body of an outcome that answers nobody."""
+
+_running: set[asyncio.Task[Any]] = set()
+
+
+async def pay_out(context: CollectionContext, command: Command) -> Outcome:
+    """Put an intent on record, send it, and give the reply once its outcome is on record.
+
+    The command's value is the transfer to send and the sealed number it goes to. A copy with the
+    same key waits for the first one's reply. Whoever asked may go away: what was begun is finished.
+
+    Raises: Refused `busy`, `shutting_down` before anything was begun; `outcome_unknown`.
+    """
+    task = asyncio.create_task(_run(context, command))
+    # The loop itself keeps only a weak hold of its tasks.
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    return await asyncio.shield(task)
+
+
+async def pay_out_credit(
+    context: CollectionContext, asked: BeginPayout, *, key: str | None = None
+) -> Outcome:
+    """Pay customer credit out to one of the customer's accounts."""
+    operation = BeginPayoutOperation(this_process())
+    return await pay_out(context, Command(operation, replace(asked, request_key=key), key))
+
+
+async def _run(context: CollectionContext, command: Command) -> Outcome:
+    begun = await context.door.ask(command)
+    if begun.pending and begun.replayed:
+        return await wait_for_reply(context, command)
+    if begun.value is None:
+        return begun
+    seen_at = context.clock.monotonic()
+    order = SendOrder(*begun.value)
+    outcome = await send_and_record(context, order, intent_seen_at=seen_at)
+    if outcome.body != NO_REPLY:
+        return outcome
+    # The lease ran out meanwhile, and somebody else has said what became of it.
+    if command.key is None:
+        raise Refused(Refusal("outcome_unknown"))
+    return await wait_for_reply(context, command)
+
+
+async def wait_for_reply(context: CollectionContext, command: Command) -> Outcome:
+    """Wait for the reply of a request that somebody began under the same key.
+
+    They may have died since. Then nobody but us completes it: their intent expires here, and the
+    reply says that the outcome is not known. Of a process elsewhere only its lease tells.
+
+    Raises: Refused `outcome_unknown`.
+    """
+    until = context.clock.monotonic() + COMPLETION_SECONDS
+    while context.clock.monotonic() < until:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                return await context.door.ask_until_complete(command)
+        except TimeoutError:
+            await expire_intents(context)
+    raise Refused(Refusal("outcome_unknown"))
+
+
+async def finish_running() -> None:
+    """Wait for everything that was begun: called before the door is closed."""
+    while _running:
+        await asyncio.gather(*_running, return_exceptions=True)

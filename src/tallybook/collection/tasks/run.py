@@ -1,0 +1,305 @@
+"""The daily run: report, settle, activate and re-plan, send, sum up. Source: A6, T3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tallybook.ambient.liveness import is_known_dead, this_process
+from tallybook.collection import queries
+from tallybook.collection.model import Run, RunState
+from tallybook.collection.operations.reports import OPEN_ITEM, REPORTS_ABOUT, OpenItem
+from tallybook.collection.operations.runs import DAILY, KEEP_RUN, START_RUN, KeepRun, StartRun
+from tallybook.collection.operations.transfers import RELEASE_HOLD, TIME_OUT, MarkTransfer
+from tallybook.collection.tasks.context import CollectionContext
+from tallybook.collection.tasks.matching import rule_absent
+from tallybook.collection.tasks.reading import read, read_chunks, work_through
+from tallybook.collection.tasks.reports import read_in_unread, take_report
+from tallybook.collection.tasks.sending import CHUNK, expire_intents, send_due
+from tallybook.collection.tasks.settling import Tally, settle
+from tallybook.collection.views import run_view
+from tallybook.kernel.progress import NO_PROGRESS, Progress
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.processor.model import ItemKind, Transfer
+from tallybook.processor.port import ReportUnavailable
+from tallybook.processor.rules import (
+    are_reports_missing,
+    covered_days,
+    covered_days_since,
+    has_timed_out,
+    is_in_gap,
+)
+from tallybook.processor.sender import Sent
+from tallybook.writer.model import Command, Operation
+
+NOT_CONNECTED_MAX = 20
+"""So many refused connections in a row stop the sending of a run. Source: P3."""
+
+KEEP_SECONDS = 15
+"""How often the holder of a run says that it is alive."""
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDone:
+    """A run that is finished, and whether it was finished before."""
+
+    view: dict[str, Any]
+    was_finished: bool
+
+
+async def run_day(
+    context: CollectionContext, day: date | None = None, *, progress: Progress = NO_PROGRESS
+) -> RunDone:
+    """Run a business date, after catching up the dates that were missed before it.
+
+    A missed date sends nothing: what was due then goes out in the runs to come, one a run (A11).
+    Where days are played ahead of today none is missed, and each is run in full.
+
+    Raises: Refused `run_out_of_order`, `run_in_progress`, `run_in_future`.
+    """
+    today = context.clock.today()
+    day = day or today
+    if context.is_live and day > today:
+        raise Refused(Refusal("run_in_future", details={"today": today.isoformat()}))
+    done: RunDone | None = None
+    for each in await _dates_to_run(context, day):
+        context.go_on_from(each)
+        is_missed = each != day and each <= today
+        done = await _DailyRun(context, each, progress, catches_up=is_missed).run()
+    assert done is not None
+    return done
+
+
+async def _dates_to_run(context: CollectionContext, day: date) -> list[date]:
+    """List the dates from the one left unfinished, or missed, up to the one asked for."""
+    job = await read(context, lambda connection: queries.find_job(connection, DAILY))
+    if job is None:
+        return [day]
+    first = job.running_on or (job.last_finished_on + _DAY if job.last_finished_on else day)
+    if first >= day:
+        return [day] if job.running_on is None or first == day else [first, day]
+    return [first + timedelta(days=back) for back in range((day - first).days + 1)]
+
+
+class _DailyRun:
+    """One run of one date, by this process.
+
+    Killed anywhere, the next one goes on and ends alike: every step looks for what is left to do,
+    and finds nothing where it was done.
+    """
+
+    def __init__(
+        self, context: CollectionContext, day: date, progress: Progress, *, catches_up: bool
+    ) -> None:
+        self._context = context
+        self._day = day
+        self._progress = progress
+        self._catches_up = catches_up
+        self._holder = this_process()
+        self._kept_at = context.clock.monotonic()
+        self._report: dict[str, Any] = {"status": "none"}
+        self._settled, self._moved, self._sent = Tally(), Tally(), Tally()
+
+    async def run(self) -> RunDone:
+        """Go through the steps."""
+        run, was_finished = await self._start()
+        if was_finished:
+            return RunDone(run_view(run), was_finished=True)
+        await self._take_report()
+        await self._settle()
+        await self._mark_by_time()
+        stopped = "missed" if self._catches_up else await self._send()
+        summary = {
+            "report": self._report,
+            "settled": self._settled.shown(),
+            "replanned": self._moved.shown(),
+            "sent": self._sent.shown(),
+            "sending_stopped": stopped,
+        }
+        finished = await self._finish(json.dumps(summary))
+        if finished is None:
+            raise Refused(Refusal("run_in_progress"))
+        return RunDone(run_view(finished), was_finished=False)
+
+    async def _start(self) -> tuple[Run, bool]:
+        job = await read(self._context, lambda connection: queries.find_job(connection, DAILY))
+        is_held = job is not None and job.running_on is not None
+        dead = job.holder if job is not None and is_held and is_known_dead(job.holder) else None
+        command = Command(START_RUN, StartRun(self._day, self._holder, dead))
+        outcome = await self._context.door.ask(command)
+        if outcome.refusal is not None:
+            raise Refused(outcome.refusal)
+        run: Run = outcome.value
+        return run, run.state is RunState.FINISHED
+
+    async def _finish(self, summary: str) -> Run | None:
+        """Finish the run; None where another process has taken it over."""
+        command = Command(KEEP_RUN, KeepRun(self._day, self._holder, summary))
+        outcome = await self._context.door.ask(command)
+        return outcome.value or None
+
+    async def _still_ours(self) -> None:
+        """Say now and then that this process is alive; stop if another took the run over."""
+        if self._context.clock.monotonic() - self._kept_at < KEEP_SECONDS:
+            return
+        self._kept_at = self._context.clock.monotonic()
+        command = Command(KEEP_RUN, KeepRun(self._day, self._holder))
+        if not (await self._context.door.ask(command)).value:
+            raise Refused(Refusal("run_in_progress"))
+
+    # -- (1) the report
+
+    async def _take_report(self) -> None:
+        self._progress.begin("report")
+        await expire_intents(self._context)
+        await read_in_unread(self._context)
+        if self._catches_up:
+            # Today's report can't be had for a day that is over, and today's run takes it.
+            return
+        try:
+            raw = await self._context.processor.download_report()
+        except ReportUnavailable as unavailable:
+            self._report = {"status": "unavailable", "reason": unavailable.reason}
+            return
+        report, _ = await take_report(self._context, raw, self._day)
+        self._report = {
+            "status": report.state.value,
+            "rows": report.rows_count,
+            "new": report.new_count,
+        }
+
+    # -- (2) settle, (3) activate, (4) re-plan: one command a transfer does all three
+
+    async def _settle(self) -> None:
+        done = await settle(self._context, progress=self._progress, between=self._still_ours)
+        self._settled, self._moved = done.settled, done.moved
+
+    async def _mark_by_time(self) -> None:
+        """Time out, find gaps, and release holds. Source: P5, A9."""
+
+        def load(connection: Connection) -> tuple[list[date], list[date], list[date]]:
+            accepted, held = queries.list_open_days(connection), queries.list_held_days(connection)
+            oldest = min([*accepted, *held], default=None)
+            days = queries.list_report_days(connection, since=oldest) if oldest else []
+            return accepted, held, days
+
+        accepted_on, held_on, days = await read(self._context, load)
+        covered = covered_days(days)
+        for day in accepted_on:
+            if has_timed_out(day, self._day, covered):
+                await self._mark(TIME_OUT, "timed_out", queries.stream_accepted_of(day))
+            elif is_in_gap(day, self._day, covered):
+                await self._open_gaps(day)
+        for _ in range(await rule_absent(self._context, self._day)):
+            self._moved.add("absent")
+        for day in held_on:
+            if covered_days_since(day, covered) >= self._context.hold_days:
+                await self._mark(RELEASE_HOLD, "released", queries.stream_held_of(day))
+
+    async def _mark(
+        self, operation: Operation[MarkTransfer], name: str, stream: queries.TransferStream
+    ) -> None:
+        async for transfers in read_chunks(self._context, stream):
+            commands = [Command(operation, MarkTransfer(transfer)) for transfer in transfers]
+            outcomes = await self._context.door.ask_chunk(commands)
+            for transfer, outcome in zip(transfers, outcomes, strict=True):
+                if isinstance(outcome.value, Transfer):
+                    self._moved.add(name, transfer)
+            await self._still_ours()
+
+    async def _open_gaps(self, day: date) -> None:
+        async for transfers in read_chunks(self._context, queries.stream_accepted_of(day)):
+            opened = await self._context.door.ask_chunk([_gap_item(each) for each in transfers])
+            for outcome in opened:
+                if outcome.value:
+                    self._moved.add("gap")
+
+    # -- (5) send
+
+    def _are_reports_missing(self, connection: Connection) -> bool:
+        last = queries.last_report_on(connection, self._day)
+        # A person's word does for three days what a report would have done.
+        days = [*([last] if last else []), *queries.list_override_days(connection)]
+        return are_reports_missing(days, queries.first_sent_on(connection), self._day)
+
+    async def _stop_without_reports(self) -> str:
+        detail = (
+            "No complete report has come for three days, so no new debits are sent. Fetch one, or"
+            " override to let debits go out for three days without."
+        )
+        item = OpenItem(ItemKind.REPORTS_MISSING, REPORTS_ABOUT, detail)
+        await self._context.door.ask(Command(OPEN_ITEM, item))
+        return "reports_missing"
+
+    async def _send(self) -> str | None:
+
+        def load(connection: Connection) -> int | None:
+            if self._are_reports_missing(connection):
+                return None
+            return queries.count_due(connection, self._day)
+
+        total = await read(self._context, load)
+        if total is None:
+            return await self._stop_without_reports()
+        self._progress.begin("send", total)
+        if not total:
+            return None
+        refused_in_a_row, is_down = 0, False
+        async with aclosing(self._send_all()) as sending:
+            async for rows, answered in sending:
+                for transfer, sent in answered:
+                    refused_in_a_row = 0 if sent.is_connected else refused_in_a_row + 1
+                    self._sent.add(_sent_as(sent), transfer)
+                    is_down = is_down or refused_in_a_row >= NOT_CONNECTED_MAX
+                if is_down:
+                    return "not_connected"
+                self._progress.advance(len(rows))
+                await self._still_ours()
+        return None
+
+    def _send_all(self) -> AsyncGenerator[tuple[list[queries.DueRow], list[tuple[Transfer, Sent]]]]:
+        width = self._context.door.bulk_width
+        due = read_chunks(
+            self._context,
+            lambda connection: queries.stream_due(connection, self._day, CHUNK // width),
+        )
+        return work_through(
+            due,
+            lambda rows: send_due(self._context, rows, run_on=self._day, sender=self._holder),
+            at_once=width,
+        )
+
+
+def _gap_item(transfer: Transfer) -> Command:
+    detail = (
+        f"No complete report covers a day that could have shown this {transfer.direction.value}"
+        f" sent on {transfer.sent_on}: what became of it can't be told from reports any more."
+    )
+    return Command(
+        OPEN_ITEM,
+        OpenItem(
+            ItemKind.GAP,
+            transfer.id,
+            detail,
+            transfer_id=transfer.id,
+            subject_id=transfer.subject_id,
+            customer_id=transfer.customer_id,
+            transfer_kind=transfer.kind,
+        ),
+    )
+
+
+def _sent_as(sent: Sent) -> str:
+    if sent.transaction_id is not None:
+        return "accepted"
+    if sent.rejected is not None:
+        return "rejected" if sent.is_connected else "not_connected"
+    return "unknown"

@@ -1,0 +1,108 @@
+"""Calling the Processor for transfers whose intent is on record, and recording what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from tallybook.ambient.liveness import is_known_dead
+from tallybook.collection.operations.sending import SEND_INSTALLMENT, SendInstallment
+from tallybook.collection.operations.transfers import (
+    EXPIRE_INTENT,
+    RECORD_ANSWER,
+    Answer,
+    MarkTransfer,
+    RecordAnswer,
+)
+from tallybook.collection.queries import DueRow, list_in_state
+from tallybook.collection.tasks.context import CollectionContext
+from tallybook.customers.model import account_context
+from tallybook.processor.model import Transfer, TransferState
+from tallybook.processor.sender import Sent
+from tallybook.writer.model import Command, Outcome
+
+CHUNK = 200
+"""How many intents go on record together; as many as may be open at once. Source: P3."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendOrder:
+    """A transfer on record, and the sealed number it goes to."""
+
+    transfer: Transfer
+    number_sealed: bytes
+
+
+async def send_and_record(
+    context: CollectionContext, order: SendOrder, *, intent_seen_at: float
+) -> Outcome:
+    """Send one transfer and record what came of it; gives the outcome of the recording."""
+    sent = await _send(context, order, intent_seen_at)
+    return await context.door.ask(Command(RECORD_ANSWER, _answer(order.transfer, sent)))
+
+
+async def send_due(
+    context: CollectionContext, rows: Sequence[DueRow], *, run_on: date, sender: str
+) -> list[tuple[Transfer, Sent]]:
+    """Put intents on record for a chunk of rows, send them, and record what came of each.
+
+    One transaction for the intents, no transaction while the calls are in the air, one for the
+    answers.
+    """
+    intents = await context.door.ask_chunk(
+        [
+            Command(
+                SEND_INSTALLMENT,
+                SendInstallment(row.installment_id, row.subject_id, run_on, sender),
+            )
+            for row in rows
+        ]
+    )
+    seen_at = context.clock.monotonic()
+    orders = [
+        SendOrder(outcome.value, row.number_sealed)
+        for row, outcome in zip(rows, intents, strict=True)
+        if outcome.value is not None
+    ]
+    sent = await asyncio.gather(*(_send(context, order, seen_at) for order in orders))
+    answered = list(zip((order.transfer for order in orders), sent, strict=True))
+    await context.door.ask_chunk(
+        [Command(RECORD_ANSWER, _answer(transfer, result)) for transfer, result in answered]
+    )
+    return answered
+
+
+async def expire_intents(context: CollectionContext) -> int:
+    """Mark as unknown the intents of processes that are dead, or silent beyond their lease."""
+
+    def load() -> list[Transfer]:
+        with context.database.reader() as connection:
+            return list_in_state(connection, TransferState.INTENT)
+
+    intents = await asyncio.to_thread(load)
+    now = context.clock.now()
+    over = [(transfer, is_known_dead(transfer.sender)) for transfer in intents]
+    commands = [
+        Command(EXPIRE_INTENT, MarkTransfer(transfer, sender_is_dead=dead))
+        for transfer, dead in over
+        if dead or transfer.lease_until <= now
+    ]
+    await context.door.ask_chunk(commands)
+    return len(commands)
+
+
+async def _send(context: CollectionContext, order: SendOrder, seen_at: float) -> Sent:
+    account_id = order.transfer.bank_account_id
+    number = context.secrets.unseal(order.number_sealed, context=account_context(account_id))
+    return await context.sender.send(order.transfer, number, intent_seen_at=seen_at)
+
+
+def _answer(transfer: Transfer, sent: Sent) -> RecordAnswer:
+    if sent.transaction_id is not None:
+        return RecordAnswer(transfer, Answer.ACCEPTED, transaction_id=sent.transaction_id)
+    if sent.rejected is not None:
+        answer = Answer.REJECTED if sent.is_connected else Answer.NOT_CONNECTED
+        return RecordAnswer(transfer, answer, reason=sent.rejected[:200])
+    return RecordAnswer(transfer, Answer.UNKNOWN, reason=(sent.unknown or "unknown")[:200])
