@@ -1,0 +1,1 @@
+"""Retail: the counter: products, sales, tender and the cash drawer."""

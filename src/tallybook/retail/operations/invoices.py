@@ -1,0 +1,78 @@
+"""Remembering which invoices were mailed, which have to be tried again, and why. Source: R10."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tallybook.kernel.ids import Ids
+from tallybook.kernel.refusal import Refusal
+from tallybook.retail.model import InvoiceRetry, MailCursor
+from tallybook.retail.operations.till import Rows
+from tallybook.retail.store import INVOICE_RETRIES, MAIL_CURSORS
+from tallybook.writer.model import Decision, Event, Moment, Needs, View
+
+CURSOR = "invoices"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at mailing an invoice."""
+
+    purchase_number: int
+    problem: str | None
+    """None: it was sent."""
+    next_at: datetime | None
+    """When to try again; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMailing:
+    """How far the event log has been read, and what became of the mails."""
+
+    event_seq: int
+    attempts: tuple[Attempt, ...]
+
+
+class RecordMailingOperation:
+    """Moves the cursor on, and keeps what could not be sent."""
+
+    name = "retail.record_mailing"
+
+    def needs(self, command: RecordMailing, seen: View) -> Needs:
+        """Lock the cursor and what was tried."""
+        del seen
+        tried = ((INVOICE_RETRIES, attempt.purchase_number) for attempt in command.attempts)
+        return Needs(lock=((MAIL_CURSORS, CURSOR), *tried))
+
+    def decide(
+        self, view: View, command: RecordMailing, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Record it. A mail that went at the first try leaves no row of its own."""
+        added: Rows = []
+        changed: Rows = []
+        before = view.row(MAIL_CURSORS, CURSOR)
+        if before is None:
+            added.append((MAIL_CURSORS, MailCursor(CURSOR, command.event_seq)))
+        elif command.event_seq > before.event_seq:
+            changed.append((MAIL_CURSORS, MailCursor(CURSOR, command.event_seq)))
+        failed = 0
+        for attempt in command.attempts:
+            known = view.row(INVOICE_RETRIES, attempt.purchase_number)
+            if known is None and attempt.problem is None:
+                continue
+            failed += attempt.problem is not None
+            row = InvoiceRetry(
+                purchase_number=attempt.purchase_number,
+                attempts=1 if known is None else known.attempts + 1,
+                next_at=attempt.next_at or moment.now,
+                problem=attempt.problem or "",
+                open=attempt.next_at is not None,
+            )
+            (added if known is None else changed).append((INVOICE_RETRIES, row))
+        body = {"sent": len(command.attempts) - failed, "failed": failed}
+        return Decision(
+            changed=changed,
+            added=added,
+            events=(Event("retail.invoices.mailed", ids.fresh(), body),),
+        )

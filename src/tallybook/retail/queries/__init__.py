@@ -1,0 +1,1 @@
+"""The counter's reads: reads.py for people and programs, checks.py to prove the book."""

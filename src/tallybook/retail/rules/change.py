@@ -1,0 +1,229 @@
+"""Which pieces go back: exact, out of what is in the drawer, and as few as possible. Source: R5."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import accumulate
+from math import gcd
+
+from tallybook.retail.model import Pieces, value_of
+
+REACH_MAX = 2_000_000
+"""How far sums are tabled, in units of the values' greatest common divisor: change of 20,000.00 in
+cents. Beyond it, and only where taking the largest first fails, the search gives up after
+`STEPS_MAX` steps, and the nearest other amounts are payable but not always the very nearest."""
+
+STEPS_MAX = 20_000
+"""What a search without a table may cost: nobody's basket may stop everyone else's."""
+
+
+def find_change(amount_minor: int, drawer: Pieces) -> Pieces | None:
+    """Choose the fewest pieces that make an amount exactly; None where none do.
+
+    Of several ways with equally few pieces it takes the one with more of the larger values.
+
+    Units: minor units; `drawer` is sorted, largest value first.
+
+    >>> find_change(60, ((50, 1), (20, 3)))
+    ((20, 3),)
+    >>> find_change(643_00, ((500_00, 2), (100_00, 5), (20_00, 9), (2_00, 1), (1_00, 9)))
+    ((50000, 1), (10000, 1), (2000, 2), (200, 1), (100, 1))
+    """
+    assert amount_minor >= 0, amount_minor
+    if amount_minor == 0:
+        return ()
+    usable = tuple((value, count) for value, count in drawer if count > 0 and value <= amount_minor)
+    if value_of(usable) < amount_minor:
+        return None
+    unit = _divisor(tuple(value for value, _ in usable))
+    wanted, rest = divmod(amount_minor, unit)
+    if rest:
+        return None
+    scaled = tuple((value // unit, count) for value, count in usable)
+    found = None
+    if _is_greedy_right(tuple(value for value, _ in scaled)):
+        found = _greedy(wanted, scaled)
+    if found is None:
+        found = _Search(wanted, scaled).find()
+    if found is None:
+        return None
+    return tuple((value * unit, count) for value, count in found)
+
+
+def nearest_amounts(amount_minor: int, drawer: Pieces) -> tuple[int, int | None]:
+    """Tell the nearest amounts, not above and above, that the drawer's pieces do make.
+
+    Units: minor units.
+
+    >>> nearest_amounts(70, ((50, 1), (20, 1)))
+    (70, None)
+    >>> nearest_amounts(60, ((50, 1), (20, 1)))
+    (50, 70)
+    """
+    usable = tuple((value, count) for value, count in drawer if count > 0)
+    total = value_of(usable)
+    if amount_minor >= total:
+        return total, None
+    unit = _divisor(tuple(value for value, _ in usable))
+    scaled = tuple((value // unit, count) for value, count in usable)
+    wanted = amount_minor // unit
+    # From one reachable sum to the next above it is never further than the largest value.
+    width = min(wanted + scaled[0][0], total // unit)
+    if width > REACH_MAX:
+        return _nearest_by_steps(amount_minor, usable)
+    reach = 1
+    for value, count in scaled:
+        reach = _with_pieces(reach, value, count, width)
+    below = (reach & ((1 << (wanted + 1)) - 1)).bit_length() - 1
+    above = reach >> (wanted + 1)
+    lowest = (above & -above).bit_length() - 1
+    return below * unit, (wanted + 1 + lowest) * unit
+
+
+def _divisor(values: tuple[int, ...]) -> int:
+    return gcd(*values) or 1
+
+
+def _nearest_by_steps(amount_minor: int, usable: Pieces) -> tuple[int, int | None]:
+    """Fill up from the largest value down: payable, if not always the very nearest."""
+    below, above = 0, None
+    for value, count in usable:
+        most = min(count, (amount_minor - below) // value)
+        if most < count:
+            above = below + (most + 1) * value
+        below += most * value
+    return below, above
+
+
+def _with_pieces(reach: int, value: int, count: int, width: int) -> int:
+    """Add some pieces of one value to a table of reachable sums, one bit a sum.
+
+    Counts double, so that a thousand pieces take ten shifts.
+    """
+    mask = (1 << (width + 1)) - 1
+    left = min(count, width // value)
+    step = 1
+    while left > 0:
+        taken = min(step, left)
+        reach |= (reach << (taken * value)) & mask
+        left -= taken
+        step *= 2
+    return reach
+
+
+def _greedy(amount: int, usable: Pieces) -> Pieces | None:
+    """Take the largest first; None where that meets the end of a value's pieces, or fails."""
+    taken: list[tuple[int, int]] = []
+    for value, count in usable:
+        wanted, amount_left = divmod(amount, value)
+        if wanted > count:
+            return None
+        if wanted:
+            taken.append((value, wanted))
+        amount = amount_left
+    return tuple(taken) if amount == 0 else None
+
+
+@lru_cache(maxsize=1024)
+def _is_greedy_right(values: tuple[int, ...]) -> bool:
+    """Tell whether taking the largest first gives the fewest pieces for every amount.
+
+    Were there an amount for which it doesn't, the smallest such one would be found among these
+    few candidates (Pearson, A polynomial-time algorithm for the change-making problem, 2005).
+    It holds for unbounded pieces, so it holds where no bound is met.
+    """
+    if values[-1] != 1:
+        return False
+    unbounded = tuple((value, 1 << 62) for value in values)
+    for i in range(len(values) - 1):
+        pieces = dict(_greedy(values[i] - 1, unbounded) or ())
+        for j in range(i + 1, len(values)):
+            numbers = [pieces.get(value, 0) for value in values[: j + 1]]
+            numbers[j] += 1
+            candidate = sum(value * number for value, number in zip(values, numbers, strict=False))
+            made = _greedy(candidate, unbounded) or ()
+            if sum(number for _, number in made) > sum(numbers):
+                return False
+    return True
+
+
+class _Search:
+    """Branch and bound over the values, largest first, pruned by what smaller ones can reach.
+
+    Exact. Of equally good solutions the first found stays, which has more of the larger values.
+    """
+
+    def __init__(self, amount: int, usable: Pieces) -> None:
+        self._amount = amount
+        self._usable = usable
+        # What the values from each position on are worth in all, and which sums they reach.
+        worths = list(accumulate((v * n for v, n in reversed(usable)), initial=0))
+        self._worth = worths[::-1]
+        self._reach = self._tables() if amount <= REACH_MAX else None
+        self._best: tuple[int, ...] | None = None
+        self._fewest = amount + 1
+        self._seen: dict[tuple[int, int], int] = {}
+        self._steps = 0
+
+    def find(self) -> Pieces | None:
+        """Give the pieces, or None where the amount can't be made."""
+        if self._can_reach(0, self._amount):
+            self._descend(0, self._amount, 0, [])
+        if self._best is None:
+            return None
+        return tuple(
+            (value, taken)
+            for (value, _), taken in zip(self._usable, self._best, strict=False)
+            if taken
+        )
+
+    def _tables(self) -> list[bytes]:
+        reach, tables = 1, [b"\x01"]
+        for value, count in reversed(self._usable):
+            reach = _with_pieces(reach, value, count, self._amount)
+            tables.append(reach.to_bytes(self._amount // 8 + 1, "little"))
+        return tables[::-1]
+
+    def _can_reach(self, position: int, amount: int) -> bool:
+        if self._reach is None:
+            return amount <= self._worth[position]
+        table = self._reach[position]
+        byte = amount >> 3
+        return byte < len(table) and bool(table[byte] >> (amount & 7) & 1)
+
+    def _descend(self, position: int, left: int, used: int, taken: list[int]) -> None:
+        if left == 0:
+            # Whoever got here was bounded by the fewest so far, so this is fewer.
+            self._best, self._fewest = tuple(taken), used
+            return
+        value, count = self._usable[position]
+        most = min(count, left // value)
+        least = max(0, -((self._worth[position + 1] - left) // value))
+        for number in range(most, least - 1, -1):
+            self._steps += 1
+            if self._reach is None and self._steps > STEPS_MAX:
+                return
+            after = left - number * value
+            pieces = used + number
+            # Fewer of this value mean no fewer pieces in all: all further ones are bounded too.
+            if pieces + self._at_least(position + 1, after) >= self._fewest:
+                return
+            if not self._can_reach(position + 1, after):
+                continue
+            place = position + 1, after
+            if self._seen.get(place, self._fewest) <= pieces:
+                continue
+            self._seen[place] = pieces
+            self._descend(position + 1, after, pieces, [*taken, number])
+
+    def _at_least(self, position: int, left: int) -> int:
+        """Bound from below how many of the values from a position on an amount takes."""
+        pieces = 0
+        for value, count in self._usable[position:]:
+            if value > left:
+                continue
+            if left <= value * count:
+                return pieces - (-left // value)
+            pieces += count
+            left -= value * count
+        return pieces if left == 0 else pieces + left

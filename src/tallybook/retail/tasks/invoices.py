@@ -1,0 +1,226 @@
+"""Invoices by e-mail, out of the event log, after the sale is on disk. Source: R10.
+
+A mail server that is down, slow or mad delays no sale: this reads what was committed, in passes of
+its own, and tries again later what did not go. A mail may go twice after a crash, never not at all;
+its Message-ID is the same both times.
+"""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from pydantic_core import from_json
+from sqlalchemy import Connection, select
+
+from tallybook.ambient.clock import Clock
+from tallybook.db.engine import Database
+from tallybook.retail.model import Purchase, PurchaseItem
+from tallybook.retail.operations.invoices import (
+    CURSOR,
+    Attempt,
+    RecordMailing,
+    RecordMailingOperation,
+)
+from tallybook.retail.operations.purchases import PURCHASE_RECORDED
+from tallybook.retail.queries.reads import find_purchase
+from tallybook.retail.store import INVOICE_RETRIES_TABLE, MAIL_CURSORS_TABLE, PURCHASES_TABLE
+from tallybook.retail.views.receipts import receipt_html, receipt_text
+from tallybook.writer.door import Door
+from tallybook.writer.model import Command
+from tallybook.writer.store import EVENTS
+
+_log = logging.getLogger("tallybook.invoices")
+
+TOGETHER = 200
+"""Mails between two notes of how far it got; after a crash at most these go twice."""
+ATTEMPTS_MAX = 12
+"""With doubling pauses from a minute on: about three days."""
+TIMEOUT_SECONDS = 20
+FAILURES_IN_A_ROW = 3
+"""After so many the rest of a pass waits untried: a server that hangs holds up each mail."""
+IDLE_SECONDS = 1.0
+CLOSE_SECONDS = 5.0
+
+Send = Callable[[EmailMessage], None]
+"""Sends one mail. Raises: OSError, smtplib.SMTPException."""
+
+
+class MailCounter(Protocol):
+    """What mailing needs of the engine."""
+
+    @property
+    def database(self) -> Database:
+        """Where reads go."""
+        ...
+
+    @property
+    def door(self) -> Door:
+        """Where writes go."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """What time it is."""
+        ...
+
+
+def send_to_spool(folder: Path) -> Send:
+    """Make a sender that writes each mail into a folder, under its receipt number."""
+
+    def send(message: EmailMessage) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = f"invoice-{message['X-Receipt-Number']}.eml"
+        draft = folder / f".{name}"
+        draft.write_bytes(message.as_bytes(policy=SMTP))
+        draft.replace(folder / name)
+
+    return send
+
+
+def send_by_smtp(url: str) -> Send:
+    """Make a sender that hands each mail to a server: `smtp://` with STARTTLS, or `smtps://`."""
+    parts = urlsplit(url)
+    host, is_tls = parts.hostname or "localhost", parts.scheme == "smtps"
+
+    def send(message: EmailMessage) -> None:
+        kind = smtplib.SMTP_SSL if is_tls else smtplib.SMTP
+        port = parts.port or (465 if is_tls else 25)
+        with kind(host, port, timeout=TIMEOUT_SECONDS) as server:
+            if not is_tls and server.has_extn("starttls"):
+                server.starttls()
+            if parts.username:
+                server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.send_message(message)
+
+    return send
+
+
+def write_invoice(
+    purchase: Purchase, items: Sequence[PurchaseItem], sender: str, shop: str
+) -> EmailMessage:
+    """Write the invoice of a purchase as a mail, in text and HTML."""
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = purchase.customer_email or ""
+    message["Subject"] = f"{shop}: receipt {purchase.number}"
+    message["Message-ID"] = f"<{purchase.subject_id}@tallybook.invalid>"
+    message["X-Receipt-Number"] = str(purchase.number)
+    message.set_content(receipt_text(purchase, items))
+    message.add_alternative(receipt_html(purchase, items), subtype="html")
+    return message
+
+
+def mail_invoices(counter: MailCounter, send: Send, *, sender: str, shop: str) -> int:
+    """Make one pass: send what is due, note what became of it.
+
+    Returns: how much it looked at; with `TOGETHER` or more there may be more at once.
+    """
+    now = counter.clock.now()
+    with counter.database.reader() as connection:
+        read, seq, numbers = _due(connection, now)
+        tries = _tries(connection, numbers)
+        sold = [found for number in numbers if (found := find_purchase(connection, number))]
+    attempts: list[Attempt] = []
+    failure: str | None = None
+    failures = 0
+    for purchase, items in sold:
+        problem = failure if failures >= FAILURES_IN_A_ROW else None
+        if problem is None:
+            problem = failure = _try(send, write_invoice(purchase, items, sender, shop))
+            failures = failures + 1 if failure else 0
+        next_at = None
+        if problem is not None and tries.get(purchase.number, 0) + 1 < ATTEMPTS_MAX:
+            next_at = now + timedelta(minutes=2 ** tries.get(purchase.number, 0))
+        attempts.append(Attempt(purchase.number, problem, next_at))
+    # A pass over other people's events is noted only when it is long: noting is an event as well.
+    if attempts or read >= TOGETHER:
+        asked = RecordMailing(seq, tuple(attempts))
+        counter.door.ask_now(Command(RecordMailingOperation(), asked))
+    return max(read, len(attempts))
+
+
+def _try(send: Send, message: EmailMessage) -> str | None:
+    """Send a mail; gives what went wrong, in a word, or None."""
+    try:
+        send(message)
+    except (OSError, smtplib.SMTPException, ValueError) as error:
+        _log.warning("an invoice was not sent: %s", type(error).__name__)
+        return type(error).__name__
+    return None
+
+
+class InvoiceMailer:
+    """Mails invoices in a thread of its own until it is closed."""
+
+    def __init__(self, counter: MailCounter, send: Send, *, sender: str, shop: str) -> None:
+        self._pass = lambda: mail_invoices(counter, send, sender=sender, shop=shop)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="tallybook-invoices", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the pass that runs; one that hangs is left, and repeated another day."""
+        self._stop.set()
+        self._thread.join(CLOSE_SECONDS)
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            seen = 0
+            try:
+                seen = self._pass()
+            except Exception:  # noqa: BLE001 - whatever it is, the next pass may do better
+                # The book may be busy or away for a while; what is due stays due.
+                _log.exception("a pass of the mailer failed")
+            if seen < TOGETHER:
+                self._stop.wait(IDLE_SECONDS)
+
+
+def _due(connection: Connection, now: datetime) -> tuple[int, int, list[int]]:
+    """Find the receipts to mail now: retries that are due, then what the log has after the cursor.
+
+    Returns: how many events were read, the cursor after this pass, and the receipt numbers.
+    """
+    cursor = select(MAIL_CURSORS_TABLE.c.event_seq).where(MAIL_CURSORS_TABLE.c.name == CURSOR)
+    before = int(connection.execute(cursor).scalar() or 0)
+    retries = (
+        select(INVOICE_RETRIES_TABLE.c.purchase_number)
+        .where(INVOICE_RETRIES_TABLE.c.open.is_(True), INVOICE_RETRIES_TABLE.c.next_at <= now)
+        .order_by(INVOICE_RETRIES_TABLE.c.next_at)
+        .limit(TOGETHER)
+    )
+    numbers = [int(number) for number in connection.execute(retries).scalars()]
+    events = (
+        select(EVENTS.c.seq, EVENTS.c.type, EVENTS.c.body)
+        .where(EVENTS.c.seq > before)
+        .order_by(EVENTS.c.seq)
+        .limit(TOGETHER)
+    )
+    seq, read = before, 0
+    sold: list[int] = []
+    for row in connection.execute(events):
+        seq, read = row.seq, read + 1
+        if row.type == PURCHASE_RECORDED:
+            sold.append(int(from_json(row.body)["purchase_id"]))
+    mailed = select(PURCHASES_TABLE.c.number).where(
+        PURCHASES_TABLE.c.number.in_(sold),
+        PURCHASES_TABLE.c.customer_email.is_not(None),
+        # Who bought elsewhere, long ago, has their invoice.
+        PURCHASES_TABLE.c.is_imported.is_(False),
+    )
+    fresh = sorted(int(number) for number in connection.execute(mailed).scalars())
+    return read, seq, list(dict.fromkeys([*numbers, *fresh]))
+
+
+def _tries(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:
+    columns = INVOICE_RETRIES_TABLE.c.purchase_number, INVOICE_RETRIES_TABLE.c.attempts
+    wanted = select(*columns).where(columns[0].in_(numbers))
+    return {row.purchase_number: row.attempts for row in connection.execute(wanted)}

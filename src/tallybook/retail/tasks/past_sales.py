@@ -1,0 +1,335 @@
+"""Past sales from a file: whole invoices, cancellations as refunds, odd lines told. Source: R2, R8.
+
+A line is one product of one invoice. Lines of an invoice stand together. A negative quantity takes
+back what the same customer bought at the same price before; it must find a sale in the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import groupby
+from typing import Any, BinaryIO
+
+from pydantic_core import from_json
+
+from tallybook.customers.rules import clean_email, fold_email
+from tallybook.kernel.calendar import parse_date
+from tallybook.kernel.money import parse_amount
+from tallybook.kernel.progress import NO_PROGRESS, Progress
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.retail.model import CounterTerms
+from tallybook.retail.operations.imports import (
+    PastLine,
+    RecordPastSale,
+    RecordPastSaleOperation,
+)
+from tallybook.retail.operations.products import AddProduct, AddProductOperation
+from tallybook.retail.operations.refunds import GiveRefund, GiveRefundOperation
+from tallybook.retail.rules.catalogue import STOCK_MAX, clean_product_name, clean_sku, fold_name
+from tallybook.retail.rules.totals import tax_ppm_of
+from tallybook.retail.tasks.catalogue import Counter, WhenRefused
+from tallybook.wire.csv_reader import CsvColumns, CsvLine, CsvReader
+from tallybook.writer.model import Command, Outcome
+
+COLUMNS = CsvColumns(
+    required=("reference", "sku", "quantity", "unit_price", "sold_on"),
+    optional=("name", "tax_percent", "customer", "customer_email", "country"),
+    aliases={
+        "invoiceno": "reference",
+        "stockcode": "sku",
+        "description": "name",
+        "unitprice": "unit_price",
+        "invoicedate": "sold_on",
+        "customerid": "customer",
+    },
+)
+"""`customer` is any name that tells customers apart; only `customer_email` makes one."""
+
+INVOICES_TOGETHER = 200
+_QUANTITY = re.compile(r"-?[0-9]{1,10}\Z", re.ASCII)
+
+FindProduct = Callable[[str], int | None]
+"""Finds an active product's number by its sku."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileLine:
+    """One line of an invoice, read."""
+
+    number: int
+    reference: str
+    sku: str
+    name: str
+    quantity: int
+    price_minor: int
+    tax_ppm: int
+    sold_on: date
+    customer: str
+    email: str | None
+
+
+@dataclass(slots=True)
+class SalesSummary:
+    """What became of a file. Units: minor units."""
+
+    lines: int = 0
+    lines_sold: int = 0
+    lines_returned: int = 0
+    lines_refused: int = 0
+    products: int = 0
+    sales: int = 0
+    refunds: int = 0
+    sold_minor: int = 0
+    refunded_minor: int = 0
+
+
+@dataclass(slots=True)
+class _Bought:
+    """What is left of a sale's line, to be taken back."""
+
+    purchase: int
+    line: int
+    left: int
+
+
+@dataclass(slots=True)
+class _Import:
+    counter: Counter
+    terms: CounterTerms
+    find_product: FindProduct
+    when_refused: WhenRefused
+    stock: dict[str, int]
+    """Opening stock by sku, so that the file's own sales can take it; empty: none is taken."""
+    summary: SalesSummary = field(default_factory=SalesSummary)
+    products: dict[str, int] = field(default_factory=dict[str, int])
+    bought: dict[tuple[str, str, int], list[_Bought]] = field(
+        default_factory=dict[tuple[str, str, int], list[_Bought]]
+    )
+    names: set[str] = field(default_factory=set[str])
+    waiting: list[tuple[list[FileLine], Command]] = field(
+        default_factory=list[tuple[list[FileLine], Command]]
+    )
+
+
+def import_sales(
+    counter: Counter,
+    terms: CounterTerms,
+    stream: BinaryIO,
+    *,
+    find_product: FindProduct,
+    when_refused: WhenRefused,
+    takes_stock: bool = False,
+    progress: Progress = NO_PROGRESS,
+) -> SalesSummary:
+    """Bring in the sales of a file. The same file twice is the same sales once.
+
+    Products that no sku finds are added at the first price seen. With `takes_stock` (the file must
+    then be one that can go back to its start) they open with as much stock as the file sells.
+
+    Raises: Refused `file_malformed`; Stopped.
+    """
+    stock: dict[str, int] = {}
+    if takes_stock:
+        for line in CsvReader(stream, COLUMNS):
+            if (known := _read(line, terms)) and not isinstance(known, Refusal):
+                stock[known.sku] = stock.get(known.sku, 0) + max(0, known.quantity)
+        stream.seek(0)
+    work = _Import(counter, terms, find_product, when_refused, stock)
+    for _, lines in groupby(_fit_lines(work, stream, progress), key=lambda line: line.reference):
+        invoice = list(lines)
+        _take_invoice(work, invoice)
+    _send(work)
+    return work.summary
+
+
+def _fit_lines(work: _Import, stream: BinaryIO, progress: Progress) -> Iterator[FileLine]:
+    for line in CsvReader(stream, COLUMNS):
+        work.summary.lines += 1
+        progress.advance()
+        known = _read(line, work.terms)
+        if isinstance(known, Refusal):
+            _refuse(work, line.number, known)
+        else:
+            yield known
+
+
+def _read(line: CsvLine, terms: CounterTerms) -> FileLine | Refusal:
+    if line.refusal is not None:
+        return line.refusal
+    values = line.values
+    try:
+        sold_on = parse_date(values.get("sold_on", "")[:10])
+        if sold_on is None:
+            return Refusal("date_invalid", "sold_on")
+        quantity = values.get("quantity", "")
+        if not _QUANTITY.match(quantity) or not 0 < abs(int(quantity)) <= STOCK_MAX:
+            return _unfit("its quantity is no whole number other than 0")
+        price = parse_amount(values.get("unit_price", ""), terms.currency, param="unit_price")
+        if price <= 0:
+            return _unfit("its price is zero" if price == 0 else "its price is negative")
+        email = values.get("customer_email")
+        sku = clean_sku(values.get("sku", ""))
+        return FileLine(
+            number=line.number,
+            reference=values.get("reference", "")[:64],
+            sku=sku,
+            name=clean_product_name(values.get("name", sku)),
+            quantity=int(quantity),
+            price_minor=price,
+            tax_ppm=tax_ppm_of(values.get("tax_percent", "0")),
+            sold_on=sold_on,
+            customer=values.get("customer", email or ""),
+            email=None if email is None else clean_email(email),
+        )
+    except Refused as refused:
+        return refused.refusal
+
+
+def _take_invoice(work: _Import, invoice: list[FileLine]) -> None:
+    back = [line for line in invoice if line.quantity < 0]
+    sold = [line for line in invoice if line.quantity > 0]
+    if sold:
+        try:
+            work.waiting.append((sold, _sale_of(work, sold)))
+        except Refused as refused:
+            for line in sold:
+                _refuse(work, line.number, refused.refusal)
+        if len(work.waiting) >= INVOICES_TOGETHER:
+            _send(work)
+    if back:
+        _send(work)
+        _take_back(work, back)
+
+
+def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
+    """Make one invoice's command. Raises: Refused, where a product can't be added."""
+    # The same product at the same price is one line; tax is rounded per line.
+    merged: dict[tuple[str, int, int], int] = {}
+    for line in sold:
+        key = line.sku, line.price_minor, line.tax_ppm
+        merged[key] = merged.get(key, 0) + line.quantity
+    lines = tuple(
+        PastLine(_product(work, sku, sold), quantity, price, tax_ppm)
+        for (sku, price, tax_ppm), quantity in merged.items()
+    )
+    first = sold[0]
+    asked = RecordPastSale(
+        first.reference,
+        first.sold_on,
+        first.email,
+        None if first.email is None else fold_email(first.email),
+        lines,
+        takes_stock=bool(work.stock),
+    )
+    return Command(RecordPastSaleOperation(work.terms), asked, _key("sale", first.reference))
+
+
+def _product(work: _Import, sku: str, lines: list[FileLine]) -> int:
+    """Find a product by its sku, or add it as the file shows it. Raises: Refused."""
+    number = work.products.get(sku) or work.find_product(sku)
+    if number is None:
+        line = next(line for line in lines if line.sku == sku)
+        name = line.name
+        if fold_name(name) in work.names:
+            name = clean_product_name(f"{name[:180]} [{sku}]")
+        added = _add_product(work, line, name)
+        if added.refusal is not None and added.refusal.code == "name_taken":
+            name = clean_product_name(f"{name[:180]} [{sku}]")
+            added = _add_product(work, line, name)
+        if added.refusal is not None:
+            raise Refused(added.refusal)
+        number = int(from_json(added.body)["id"])
+        work.names.add(fold_name(name))
+        work.summary.products += 1
+    work.products[sku] = number
+    return number
+
+
+def _add_product(work: _Import, line: FileLine, name: str) -> Outcome:
+    asked = AddProduct(
+        name=name,
+        sku=line.sku,
+        stock=work.stock.get(line.sku, 0),
+        price_minor=line.price_minor,
+        tax_ppm=line.tax_ppm,
+        tax_inclusive=False,
+        oversell_limit=0,
+        currency=work.terms.currency,
+    )
+    return work.counter.door.ask_now(Command(AddProductOperation(work.terms), asked))
+
+
+def _send(work: _Import) -> None:
+    """Record the invoices that wait, and remember what can be taken back."""
+    waiting, work.waiting = work.waiting, []
+    outcomes = work.counter.door.submit_many(command for _, command in waiting)
+    for (lines, command), outcome in zip(waiting, outcomes, strict=True):
+        if outcome.refusal is not None:
+            for line in lines:
+                _refuse(work, line.number, outcome.refusal)
+            continue
+        reply: dict[str, Any] = from_json(outcome.body)
+        work.summary.sales += 1
+        work.summary.lines_sold += len(lines)
+        work.summary.sold_minor += parse_amount(reply["final_amount"], reply["currency"])
+        skus = {number: sku for sku, number in work.products.items()}
+        for place, part in enumerate(command.input.lines, start=1):
+            key = lines[0].customer, skus[part.product_id], part.unit_price_minor
+            kept = _Bought(int(reply["id"]), place, part.quantity)
+            work.bought.setdefault(key, []).append(kept)
+
+
+def _take_back(work: _Import, lines: list[FileLine]) -> None:
+    """Refund what a cancellation takes back, from the newest sale that it can be about."""
+    refunds: dict[int, dict[int, int]] = {}
+    for line in lines:
+        wanted = -line.quantity
+        bought = work.bought.get((line.customer, line.sku, line.price_minor), [])
+        if sum(kept.left for kept in bought) < wanted:
+            _refuse(work, line.number, _unfit("it takes back what this file has not sold"))
+            continue
+        work.summary.lines_returned += 1
+        for kept in reversed(bought):
+            taken = min(wanted, kept.left)
+            if taken:
+                kept.left -= taken
+                wanted -= taken
+                parts = refunds.setdefault(kept.purchase, {})
+                parts[kept.line] = parts.get(kept.line, 0) + taken
+    for purchase, parts in refunds.items():
+        first = lines[0]
+        asked = GiveRefund(
+            purchase,
+            None,
+            restock=bool(work.stock),
+            reason=f"cancelled by {first.reference}",
+            refunded_on=first.sold_on,
+            is_imported=True,
+            reference=first.reference,
+            lines=tuple(sorted(parts.items())),
+        )
+        key = _key("refund", f"{first.reference}.{purchase}")
+        outcome = work.counter.door.ask_now(Command(GiveRefundOperation(work.terms), asked, key))
+        if outcome.refusal is not None:
+            _refuse(work, first.number, outcome.refusal)
+            continue
+        reply: dict[str, Any] = from_json(outcome.body)
+        work.summary.refunds += 1
+        work.summary.refunded_minor += parse_amount(reply["refund_amount"], reply["currency"])
+
+
+def _key(kind: str, reference: str) -> str:
+    """Make the key under which an invoice is brought in once, however often it is tried."""
+    return f"import.{kind}.{reference.encode().hex()}"
+
+
+def _unfit(reason: str) -> Refusal:
+    return Refusal("sale_line_unfit", details={"reason": reason})
+
+
+def _refuse(work: _Import, number: int, refusal: Refusal) -> None:
+    work.summary.lines_refused += 1
+    work.when_refused(number, refusal)

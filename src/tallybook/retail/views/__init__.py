@@ -1,0 +1,1 @@
+"""What the counter shows: answers.py to programs, receipts.py to people."""
