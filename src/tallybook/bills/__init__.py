@@ -1,0 +1,1 @@
+"""Bills: household bills read out of messages, and their payment."""

@@ -1,0 +1,87 @@
+"""Every amount and date in a text, and what the words around each make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Generic, TypeVar
+
+from tallybook.bills.reading.formats import currency_of, read_amount, read_date
+from tallybook.bills.reading.patterns import PatternSet, compile_pattern
+from tallybook.bills.reading.rulebook import Cue
+
+V = TypeVar("V")
+PLAIN = "plain"
+PLAIN_CONFIDENCE = 80
+"""An amount that stands alone, with no word that says what it is."""
+_BEFORE, _AFTER = 64, 40
+"""How far the words may be from what they explain. Units: bytes."""
+
+_MONEY = compile_pattern(
+    r"{amount}|\b(?P<minimum_due>[0-9](?:[0-9,]*[0-9])?(?:\.[0-9]+)?)(?:/-| rupees\b)"
+)
+"""A currency in front, or `/-` behind. A bare number is never taken for money."""
+_DATE = compile_pattern("{date}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mention(Generic[V]):
+    """One amount or date. Units: byte offsets of the clean text."""
+
+    value: V | None
+    """None where it can't be read: 31 February, more decimals than the currency has."""
+    written: str
+    start: int
+    end: int
+    role: str
+    confidence: int
+    currency: str = ""
+
+
+class Cues:
+    """What words make of an amount or a date: the first entry that fits decides."""
+
+    def __init__(self, cues: Sequence[Cue]) -> None:
+        self._cues = cues
+        self._before = [index for index, cue in enumerate(cues) if cue.before is not None]
+        self._after = [index for index, cue in enumerate(cues) if cue.after is not None]
+        self._before_set = PatternSet([cue.before for cue in cues if cue.before is not None])
+        self._after_set = PatternSet([cue.after for cue in cues if cue.after is not None])
+
+    def role(self, content: bytes, start: int, end: int) -> tuple[str, int]:
+        """Tell the role of what stands between two places, and how sure that is."""
+        before = self._before_set.matching(content[max(0, start - _BEFORE) : start])
+        after = self._after_set.matching(content[end : end + _AFTER])
+        places = [self._before[index] for index in before[:1]]
+        places += [self._after[index] for index in after[:1]]
+        if not places:
+            return PLAIN, PLAIN_CONFIDENCE
+        cue = self._cues[min(places)]
+        return cue.name, cue.confidence
+
+
+def money_mentions(content: bytes, cues: Cues, default: str) -> list[Mention[int]]:
+    """Find the amounts of a text with their roles."""
+    found: list[Mention[int]] = []
+    for match in _MONEY.each(content):
+        group = 1 if match.has(1) else 2
+        start, end = match.span(group)
+        written = match.text(group)
+        currency = currency_of(match.text(), default) if group == 1 else default
+        role, confidence = cues.role(content, match.span()[0], end)
+        found.append(
+            Mention(read_amount(written, currency), written, start, end, role, confidence, currency)
+        )
+    return found
+
+
+def date_mentions(content: bytes, cues: Cues, day: date) -> list[Mention[date]]:
+    """Find the dates of a text with their roles."""
+    found: list[Mention[date]] = []
+    for match in _DATE.each(content):
+        start, end = match.span()
+        written = match.text()
+        role, confidence = cues.role(content, start, end)
+        found.append(Mention(read_date(written, day), written, start, end, role, confidence))
+    return found

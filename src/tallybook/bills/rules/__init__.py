@@ -1,0 +1,5 @@
+"""What messages, transactions and people's links come to: pure, and the same in any order.
+
+placing.py finds the account, billing.py folds one account, matching.py pairs payments with bank
+movements, booking.py says what the ledger must hold, folding.py puts them together.
+"""

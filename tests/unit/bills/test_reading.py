@@ -1,0 +1,280 @@
+"""Reading texts: many issuers' manners, hostile input, and rule files that can't be used."""
+
+import os
+import time
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallybook.bills.reading.model import Verdict
+from tallybook.bills.reading.reader import Reader, load_reader, shipped_reader, show_reading
+from tallybook.bills.reading.rulebook import SHIPPED, RuleFileError, read_rule_files
+
+DAY = date(2026, 6, 15)
+MESSAGES: list[dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("messages.toml").read_text(encoding="utf-8")
+)["message"]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message["text"][:50])
+def test_a_message_is_read_as_its_writer_meant(message: dict[str, Any]) -> None:
+    reading = shipped_reader().read(message["text"], message.get("sender"), DAY)
+    shown = show_reading(reading)
+    for name, wanted in message.items():
+        if name in ("text", "sender", "may_wait"):
+            continue
+        wanted = wanted.isoformat() if isinstance(wanted, date) else wanted  # noqa: PLW2901 - the same in text
+        assert (shown[name] or "") == wanted, name
+    if reading.kind is not None and not message.get("may_wait"):
+        assert reading.is_accepted, reading.doubts
+
+
+def test_at_least_25_issuers_of_every_type_are_known() -> None:
+    issuers = shipped_reader().book.issuers
+    assert len(issuers) >= 25
+    types = {str(issuer.bill_type) for issuer in issuers if issuer.bill_type}
+    assert types == {"MOBILE_BILL", "ELECTRIC_BILL", "GAS_BILL", "LOAN", "CREDITCARD"}
+    assert {issuer.role for issuer in issuers} == {"biller", "bank", "wallet"}
+
+
+# -- bad input -------------------------------------------------------------------------------------
+
+
+def read(text: str, sender: str | None = "AX-BESCOM", **more: Any) -> Any:
+    return shipped_reader().read(text, sender, DAY, **more)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "\n\t", "x" * 10_000_000, "\x00\x01\x02\xff", "\ud800 lone", "\u202e\u200b\u2066",
+        "ÿþR\x00s\x00", "Rs", "Rs.", "due on", "₹" * 2_000, "9" * 2_000,
+        "Rs " + "9" * 40 + " due on 1-1-26",
+        "(" * 2_000, "bill " * 400, "-" * 2_048, "due on 99/99/9999", "\u0967\u0968 \u0930\u0941",
+    ],
+    ids=lambda text: repr(text[:16]),
+)  # fmt: skip
+def test_nothing_raises(text: str) -> None:
+    started = time.perf_counter()
+    reading = read(text)
+    assert reading.kind is None or not reading.is_accepted or reading.amount_minor is None
+    assert time.perf_counter() - started < 1
+
+
+def test_invisible_characters_hide_nothing() -> None:
+    plain = read("Your BESCOM bill of Rs 1,240 is due on 20-06-2026")
+    masked = read(
+        "Your BES\u200bCOM bi\u200dll of Rs\u202e 1,\u206024\u200b0 is d\u00adue on 20-06-2026"
+    )
+    assert plain.amount_minor == masked.amount_minor == 124_000
+    assert masked.is_accepted
+    wide = read("Your BESCOM bill of Rs \uff11\uff12\uff14\uff10 is due on \u0968\u0966-06-2026")
+    assert (wide.amount_minor, wide.due_on) == (124_000, date(2026, 6, 20))
+
+
+def test_spans_point_into_the_text_as_it_came() -> None:
+    text = "\u200bYour  BESCOM bill of ₹ 1,240.50\n is due on 20-06-2026"
+    reading = read(text)
+    span = reading.spans["amount"]
+    assert text[span.start : span.end] == "1,240.50"
+    due = reading.spans["due_on"]
+    assert text[due.start : due.end] == "20-06-2026"
+
+
+def test_a_one_time_password_is_known_for_one() -> None:
+    assert read("553311 is your OTP for Rs 500 at SHOP", "VM-HDFCBK").verdict is Verdict.OTP
+    assert read(
+        "Your BESCOM bill of Rs 500 is due on 20-06-2026. Never share your OTP."
+    ).is_accepted
+
+
+def test_a_trap_is_not_a_bill() -> None:
+    trap = "Your BESCOM bill of Rs 500 is overdue. Pay now or be disconnected tonight: {}"
+    own = trap.format("https://www.bescom.co.in/pay")
+    assert read(trap.format("http://bescom.example.com"), None).verdict is Verdict.PHISHING
+    assert read(trap.format("bescom-pay.xyz/x"), "+919000000001").verdict is Verdict.PHISHING
+    assert str(read(own, None).kind) == "BILL_IMMEDIATE"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Rs 500 spent on your Demo Credit Card XX11. Avl limit Rs 9,500",
+        "Available balance in your a/c XX11 is Rs 12,000",
+        "Your credit limit is now Rs 50,000 on Demo Credit Card",
+    ],
+)
+def test_a_balance_or_a_limit_is_no_bill(text: str) -> None:
+    reading = read(text, "VM-HDFCBK")
+    assert reading.kind is None
+
+
+def test_a_balance_beside_a_bill_is_not_its_amount() -> None:
+    reading = read("Your BESCOM bill of Rs 500 is due on 20-06-2026. Wallet balance Rs 9,000")
+    assert (reading.amount_minor, reading.is_accepted) == (50_000, True)
+
+
+def test_two_amounts_go_to_a_person() -> None:
+    reading = read("Your BESCOM bill: Rs 500 or Rs 700, due on 20-06-2026")
+    assert not reading.is_accepted
+    assert "amount" in reading.doubts[0]
+
+
+def test_two_due_dates_go_to_a_person() -> None:
+    reading = read("Your BESCOM bill of Rs 500 is due on 20-06-2026, payable by 28-06-2026")
+    assert not reading.is_accepted
+
+
+def test_a_date_without_a_year_is_the_nearest_or_not_guessed() -> None:
+    assert read("Your BESCOM bill of Rs 500 is due on 20 June").due_on == date(2026, 6, 20)
+    far = read("Your BESCOM bill of Rs 500 is due on 20 December")
+    assert (far.due_on, far.is_accepted) == (None, True)
+
+
+@pytest.mark.parametrize(
+    "written", ["31-02-2026", "31/06/2026", "00-01-2026", "12-05-1970", "12-05-2099"]
+)
+def test_a_date_that_can_not_be_goes_to_a_person(written: str) -> None:
+    reading = read(f"Your BESCOM bill of Rs 500 is due on {written}")
+    assert not reading.is_accepted
+
+
+def test_a_date_far_back_is_doubted_only_where_the_sending_time_is_known() -> None:
+    text = "Your BESCOM bill of Rs 500 is due on 20-06-2022"
+    assert read(text).is_accepted
+    assert not read(text, day_is_sent=True).is_accepted
+
+
+def test_lakh_grouping_and_odd_amounts() -> None:
+    assert (
+        read("Your BESCOM bill of Rs.1,02,340.50/- is due on 20-06-2026").amount_minor == 10_234_050
+    )
+    assert not read("Your BESCOM bill of Rs 1,02 is due on 20-06-2026").is_accepted
+    assert not read("Your BESCOM bill of Rs 10.123 is due on 20-06-2026").is_accepted
+
+
+# -- rule files ------------------------------------------------------------------------------------
+
+RULE = """
+[[rule]]
+name = "demo"
+sender = "DEMOBL"
+kind = "BILL_GENERATION"
+type = "GAS_BILL"
+issuer = "Demo Gas"
+pattern = '{pattern}'
+[[rule.sample]]
+text = "Gas bill 12 is AMOUNT due 1-7-26"
+sender = "AX-DEMOBL"
+"""
+
+
+def rule_file(tmp_path: Path, pattern: str, amount: str = "Rs 50", extra: str = "") -> Path:
+    path = tmp_path / "own.toml"
+    text = RULE.replace("{pattern}", pattern).replace("AMOUNT", amount)
+    path.write_text(text + extra, encoding="utf-8")
+    return path
+
+
+def test_a_user_adds_a_rule_without_touching_code(tmp_path: Path) -> None:
+    own = rule_file(tmp_path, "gas bill {account_number} is {amount} due {due_on}",
+                    extra='amount = "50.00"\ndue_on = 2026-07-01\n')  # fmt: skip
+    reading = load_reader([own]).read("Gas bill 77 is Rs 88 due 2-7-26", "XX-DEMOBL", DAY)
+    assert (reading.rule, reading.issuer, reading.amount_minor) == ("demo", "Demo Gas", 8_800)
+    assert reading.due_on == date(2026, 7, 2)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("(a+)+b", "repeat inside a repeat"),
+        ("(?:[a-z]*)*x", "repeat inside a repeat"),
+        ("(?:(x+y*)*)z", "repeat inside a repeat"),
+        ("bill (", "broken"),
+        ("(bill) \\1", "broken"),
+        ("a{9999}", "broken"),
+        ("{amont}", "no shorthand"),
+        ("(?P<total>x)", "may not be called"),
+    ],
+)
+def test_a_broken_or_exponential_pattern_is_refused_with_its_line(
+    tmp_path: Path, pattern: str, reason: str
+) -> None:
+    with pytest.raises(RuleFileError, match=reason) as refused:
+        load_reader([rule_file(tmp_path, pattern)])
+    assert (refused.value.file, refused.value.line) == ("own.toml", 8)
+
+
+def test_a_sample_that_is_read_otherwise_is_refused(tmp_path: Path) -> None:
+    own = rule_file(tmp_path, "gas bill {account_number} is {amount}", extra='amount = "51.00"\n')
+    with pytest.raises(RuleFileError, match=r"amount is '50.00', not '51.00'"):
+        load_reader([own])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("[[rule]]\nname = ", 2, "Invalid"),
+        ("[[rules]]\nname = 'x'", 1, "unknown section"),
+        ("[[rule]]\nname = 'x'\nkind = 'BILL'\npattern = 'x'", 1, "no kind"),
+        ("[[rule]]\nname = 'x'\nkind = 'NOISE'\npatern = 'x'", 1, "no field"),
+        ("[[issuer]]\nname = 'x'\nrole = 'friend'", 1, "a role is"),
+        ("[[rule]]\nname='x'\nkind='NOISE'\nsender='X'\npattern='x'", 1, "no sample"),
+    ],
+)
+def test_a_file_with_a_slip_is_refused(tmp_path: Path, text: str, line: int, reason: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RuleFileError, match=reason) as refused:
+        load_reader([path])
+    assert refused.value.line == line
+
+
+def test_ten_times_the_rules_cost_less_than_twice(tmp_path: Path) -> None:
+    def reader_with(count: int) -> Reader:
+        path = tmp_path / f"{count}.toml"
+        rules = "".join(
+            f"[[rule]]\nname = 'own-{number}'\nkind = 'BILL_INFORMATION'\ntype = 'GAS_BILL'\n"
+            f"pattern = 'company{number} .*? {{amount}} .*? by {{due_on}}'\n"
+            for number in range(count)
+        )
+        path.write_text(rules, encoding="utf-8")
+        return Reader(read_rule_files([path, *sorted(SHIPPED.glob("*.toml"))]))
+
+    few, many = reader_with(25), reader_with(250)
+    spent = {id(few): 1e9, id(many): 1e9}
+    for _ in range(5):
+        for reader in (few, many):
+            started = time.process_time()
+            for message in MESSAGES:
+                reader.read(message["text"], message.get("sender"), DAY)
+            spent[id(reader)] = min(spent[id(reader)], time.process_time() - started)
+    assert spent[id(many)] < 2 * spent[id(few)]
+
+
+# -- the real messages, where they are -------------------------------------------------------------
+
+
+def real_messages() -> Path | None:
+    """Find the labelled messages: by TALLYBOOK_TEST_DATA, or in a data folder beside ours."""
+    folders = [Path(__file__).resolve().parents[3] / ".." / "shared" / "data"]
+    if "TALLYBOOK_TEST_DATA" in os.environ:
+        folders.insert(0, Path(os.environ["TALLYBOOK_TEST_DATA"]))
+    paths = [folder / "messages" / "messages.jsonl" for folder in folders]
+    return next((path for path in paths if path.exists()), None)
+
+
+def test_the_score_on_real_messages_holds() -> None:
+    path = real_messages()
+    if path is None:
+        pytest.skip("the labelled messages are not here; TALLYBOOK_TEST_DATA names their folder")
+    from examples.score_messages import score  # noqa: PLC0415 - only where there is what to score
+
+    result = score(path)
+    assert result.kinds_right >= 95 * result.messages // 100
+    assert result.amounts_right >= 98 * result.accepted // 100
+    assert result.due_right >= 98 * result.accepted_with_date // 100
+    assert result.wrong_amounts == 0
