@@ -1,0 +1,137 @@
+"""The API server's application: all routes under one prefix, wrapped once. Wiring only."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import text
+from starlette.responses import JSONResponse, Response
+
+from tallybook.advances import http as advances
+from tallybook.bills import http as bills
+from tallybook.collection import http as collection
+from tallybook.collection.queries import sum_in_flight
+from tallybook.customers import http as customers
+from tallybook.db import migrate
+from tallybook.entrypoints.docs_page import add_docs_page
+from tallybook.entrypoints.metrics import Metrics
+from tallybook.ledger import http as ledger
+from tallybook.reports import http as reports
+from tallybook.retail import http as retail
+from tallybook.wire.calls import CallRoute
+from tallybook.wire.context import Context
+from tallybook.wire.envelope import Envelope
+from tallybook.wire.openapi import openapi_document
+from tallybook.wire.problems import add_problem_handlers
+from tallybook.wire.table import RouteTable, TableRoute
+
+_log = logging.getLogger("tallybook.http")
+
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What is asked every few seconds by machines and tells nothing in a log."""
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def make_routers() -> list[APIRouter]:
+    """List every domain's routes."""
+    return [
+        customers.make_router(in_flight=sum_in_flight),
+        advances.ROUTER,
+        collection.ROUTER,
+        reports.ROUTER,
+        ledger.ROUTER,
+        bills.make_router(),
+        *retail.make_routers(),
+    ]
+
+
+def make_routes(prefix: str) -> list[CallRoute]:
+    """Put every call under the prefix, as one flat list."""
+    routes: list[CallRoute] = []
+    for router in make_routers():
+        for route in router.routes:
+            assert isinstance(route, CallRoute), "a router of ours has route_class=CallRoute"
+            routes.append(route.below(prefix))
+    return routes
+
+
+def make_app(engine: Context, *, lifespan: Lifespan | None = None) -> FastAPI:
+    """Make the application that serves one engine. Who opened the engine closes it."""
+    settings = engine.settings
+    app = FastAPI(
+        title=settings.project_name,
+        version=settings.version,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.engine = engine
+    routes = make_routes(settings.api_v1_prefix)
+    table = RouteTable(routes)
+    app.router.routes.extend([TableRoute(table), *routes])
+    document: dict[str, Any] = {}
+
+    def describe() -> dict[str, Any]:
+        if not document:
+            document.update(openapi_document(routes, app.title, app.version))
+        return document
+
+    app.openapi = describe
+    metrics = Metrics(engine.door)
+    _add_health(app, engine, metrics)
+    add_docs_page(app, app.title)
+    add_problem_handlers(app)
+    app.add_middleware(
+        Envelope,
+        clock=engine.clock,
+        ids=engine.ids,
+        observe=metrics.observe,
+        shortcut=table.shortcut,
+        quiet=_QUIET,
+    )
+    return app
+
+
+def _add_health(app: FastAPI, engine: Context, metrics: Metrics) -> None:
+    async def healthz() -> Response:
+        """Say that the process lives."""
+        return JSONResponse({"status": "ok"})
+
+    def readyz() -> Response:
+        """Say whether calls can be served: the database answers, is migrated, and is written."""
+        checks = {
+            "database": _database_trouble(engine),
+            "writer": None if engine.door.is_open else "the writer is not running",
+        }
+        ready = not any(checks.values())
+        return JSONResponse(
+            {"ready": ready, "checks": {name: why or "ok" for name, why in checks.items()}},
+            200 if ready else 503,
+        )
+
+    async def exposed() -> Response:
+        """Give the metrics."""
+        return metrics.expose()
+
+    for path, endpoint in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", exposed)):
+        app.add_api_route(path, endpoint, methods=["GET", "HEAD"], include_in_schema=False)
+
+
+def _database_trouble(engine: Context) -> str | None:
+    try:
+        with engine.database.reader() as connection:
+            connection.execute(text("SELECT 1"))
+        revision = migrate.current_revision(engine.database)
+    except Exception:  # noqa: BLE001 - whatever it is, the answer is that it is not ready
+        _log.exception("the database does not answer")
+        return "the database does not answer"
+    if revision != migrate.HEAD:
+        return f"the database is at version {revision}, not {migrate.HEAD}"
+    return None

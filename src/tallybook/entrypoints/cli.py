@@ -1,0 +1,505 @@
+"""The command line. Everything heavy is imported by the command that needs it, when it runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import date
+from enum import StrEnum
+from inspect import cleandoc
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+app = typer.Typer(
+    name="tallybook",
+    help="""One book for every kind of bill: advances, loans, household bills and the counter.
+
+    \b
+    First steps, with nothing to set up and no money that moves:
+      tallybook demo          watch it work on a simulated Processor
+      tallybook serve         the API, with its pages at http://127.0.0.1:8000/docs
+      tallybook settings      what can be set, and where each setting came from
+
+    \b
+    Exit codes: 0 done, 1 done and something was found wrong, 2 the command line or a
+    setting is wrong, 3 refused, 4 the machine or the database is in trouble.
+    """,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+db = typer.Typer(
+    help="Look after the database's schema.", rich_markup_mode=None, no_args_is_help=True
+)
+imports = typer.Typer(
+    help="Bring records in from files, straight into the database.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+bills = typer.Typer(
+    help="Read household bills out of messages.", rich_markup_mode=None, no_args_is_help=True
+)
+app.add_typer(bills, name="bills")
+app.add_typer(db, name="db")
+app.add_typer(imports, name="import")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _command(
+    group: typer.Typer, name: str | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add a command whose docstring is its help, with the lines of its examples kept apart."""
+
+    def add(function: Callable[P, R]) -> Callable[P, R]:
+        text = cleandoc(function.__doc__ or "").replace("\n\nExample", "\n\n\b\nExample")
+        return group.command(name, help=text)(function)
+
+    return add
+
+
+Database = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The database: an SQLite file or postgresql://... [default: DATABASE_URL]",
+        show_default=False,
+    ),
+]
+
+
+Processor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The Processor's address. [default: TALLYBOOK_PROCESSOR_URL, else a simulated one]",
+        show_default=False,
+    ),
+]
+
+
+def _day(text: str) -> date:
+    from tallybook.kernel.calendar import parse_date
+
+    day = parse_date(text)
+    if day is None:
+        raise typer.BadParameter("a date is written YYYY-MM-DD, such as 2026-03-01")
+    return day
+
+
+class ReportFormat(StrEnum):
+    """How a report is written."""
+
+    csv = "csv"
+    json = "json"
+    xlsx = "xlsx"
+
+
+def main() -> None:
+    """Run one command and exit with its code; trouble is told in a sentence, not a traceback."""
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
+        from tallybook.entrypoints.errors import tell
+
+        sys.exit(tell(error))
+
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        from tallybook import __version__
+
+        typer.echo(f"tallybook {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=app.info.help)
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+    del version
+
+
+@_command(app)
+def demo(
+    *,
+    seed: Annotated[
+        int, typer.Option(min=0, help="What goes wrong is drawn from it: same seed, same end.")
+    ] = 1,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where to keep the book and the bank's log. [default: nowhere]"
+        ),
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, hidden=True, help="Take only so many of the advances.")
+    ] = None,
+) -> None:
+    """Watch real advances go out, come back, and balance.
+
+    It takes the advances of examples/advances.csv, starts a simulated Processor that loses calls,
+    fails debits and reports late, and runs every business date. It plays the operator as well. At
+    the end the book is compared with the Processor's own log; exits with 1 where they differ.
+
+    Examples:
+      tallybook demo
+      tallybook demo --seed 7 --home demo-book
+    """
+    from tallybook.entrypoints.commands.demo import demo as run
+
+    raise typer.Exit(run(seed=seed, home=home, rows=rows))
+
+
+@_command(app)
+def serve(
+    *,
+    host: Annotated[
+        str | None, typer.Option(help="The address to listen at. [default: 127.0.0.1]")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="The port; 0 takes any free one. [default: 8000]")
+    ] = None,
+    database: Database = None,
+    processor: Processor = None,
+) -> None:
+    """Serve the API and start the daily run.
+
+    An SQLite database is made where there is none, and an older one is brought up to date. Without
+    a Processor a simulated one stands in, and no money moves. Ctrl-C or SIGTERM stops cleanly:
+    calls that are being answered get their answers first.
+
+    Examples:
+      tallybook serve
+      tallybook serve --port 9000 --database shop.db
+      tallybook serve --processor http://127.0.0.1:9100
+    """
+    from tallybook.entrypoints.commands.serve import serve as run
+
+    run(host=host, port=port, database_url=database, processor_url=processor)
+
+
+@_command(app, "run-day")
+def run_day(
+    *,
+    day: Annotated[
+        date | None,
+        typer.Option("--date", parser=_day, metavar="DATE", help="[default: today's]"),
+    ] = None,
+    database: Database = None,
+    processor: Processor = None,
+) -> None:
+    """Run one business date.
+
+    Takes the Processor's report, settles, re-plans, sends what is due, and sums up. Dates that were
+    missed are caught up first. A date that is finished changes nothing; one that was interrupted is
+    gone on with.
+
+    Examples:
+      tallybook run-day
+      tallybook run-day --date 2026-03-01
+    """
+    from tallybook.entrypoints.commands.daily import run_day as run
+
+    run(day, database_url=database, processor_url=processor)
+
+
+@_command(app)
+def report(
+    *,
+    days: Annotated[
+        int, typer.Option(min=1, max=366, help="How many calendar days, the last one included.")
+    ] = 5,
+    style: Annotated[
+        ReportFormat | None,
+        typer.Option(
+            "--format", help="How it is written. [default: what the file's name says, else csv]"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to. [default: standard output]")
+    ] = None,
+    as_of: Annotated[
+        date | None,
+        typer.Option(parser=_day, metavar="DATE", help="The last day. [default: today]"),
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Write the report of the last days' transfers.
+
+    It has every transfer that was submitted or resolved in these days, one a row: ids, customer,
+    the account's last four digits, amount, and how it ended.
+
+    Examples:
+      tallybook report
+      tallybook report --days 30 --output transfers.xlsx
+      tallybook report --format json --as-of 2026-03-31
+    """
+    from tallybook.entrypoints.commands.report import report as run
+
+    run(days, style, output, as_of, database_url=database)
+
+
+@_command(app)
+def verify(*, database: Database = None) -> None:
+    """Check the whole book from raw rows.
+
+    It recomputes balances, plans, claims, what the ledger must hold for each advance, and the hash
+    chains. It only reads, and may run beside a working server. Exits with 1 if anything disagrees.
+
+    Examples:
+      tallybook verify
+      tallybook verify --database postgresql://tallybook@localhost/book
+    """
+    from tallybook.entrypoints.commands.verify import verify as run
+
+    run(database_url=database)
+
+
+@_command(app)
+def processor(
+    *,
+    port: Annotated[int, typer.Option(help="The port to listen at, on this machine.")] = 9100,
+    seed: Annotated[
+        int | None, typer.Option(help="What results are drawn from. [default: 1]")
+    ] = None,
+    faults: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="What goes wrong, and how often. [default: nothing]"),
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Serve a simulated Processor over HTTP.
+
+    For tests and demonstrations. It keeps what really happened in the data directory of the
+    database. The same seed and the same calls give the same results. `--faults help` lists what can
+    go wrong.
+
+    Examples:
+      tallybook processor --port 9100
+      tallybook processor --seed 7 --faults fail=0.1,lost_after=0.02,lag=2
+    """
+    from tallybook.entrypoints.commands.processor import serve_processor
+
+    serve_processor(port, simulator_seed=seed, simulator_faults=faults, database_url=database)
+
+
+@_command(app)
+def settings(*, database: Database = None) -> None:
+    """Show every setting and where it came from.
+
+    Settings are read from the environment (TALLYBOOK_PORT, DATABASE_URL), then from `.env`. Any of
+    them may stand in a file that TALLYBOOK_<NAME>_FILE names. Secrets are masked here.
+
+    Example:
+      TALLYBOOK_TIMEZONE=Europe/Berlin tallybook settings
+    """
+    from tallybook.entrypoints.commands.settings import show_settings
+
+    show_settings(database_url=database)
+
+
+@_command(db)
+def upgrade(*, database: Database = None) -> None:
+    """Bring a database up to this version.
+
+    Once is enough, and twice does no harm. Several may do it at once: one does the work.
+
+    Example:
+      tallybook db upgrade --database postgresql://tallybook@localhost/book
+    """
+    from tallybook.entrypoints.commands.database import upgrade as run
+
+    run(database_url=database)
+
+
+@_command(db)
+def current(*, database: Database = None) -> None:
+    """Show which version a database is at.
+
+    Exits with 1 where it is not the one that this program needs.
+
+    Example:
+      tallybook db current
+    """
+    from tallybook.entrypoints.commands.database import current as run
+
+    run(database_url=database)
+
+
+@_command(imports, "advances")
+def import_advances(
+    *,
+    file: Annotated[Path, typer.Argument(help="The CSV file; - reads the standard input.")],
+    refused: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to list the refused lines, as CSV. [default: nowhere]"
+        ),
+    ] = None,
+    database: Database = None,
+    processor: Processor = None,
+) -> None:
+    """Pay out the advances that a CSV file lists.
+
+    Each line is paid out once, however often the file is brought in again: after an interruption,
+    or with its refused lines put right. Columns: bank_account, amount, effective_on, and where
+    wanted currency, installments, interval_days, fee, reference; customer_name and customer_email
+    register the account first. Exits with 1 where a line was refused or not tried.
+
+    Examples:
+      tallybook import advances advances.csv
+      tallybook import advances advances.csv --refused refused.csv
+    """
+    from tallybook.entrypoints.commands.importing import import_advances_file
+
+    code = import_advances_file(file, refused, database_url=database, processor_url=processor)
+    raise typer.Exit(code)
+
+
+RuleFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--rules", metavar="FILE", help="Rules of your own, tried before the shipped."),
+]
+
+
+@_command(bills, "import")
+def import_bills(
+    *,
+    file: Annotated[Path, typer.Argument(help="Messages, one JSON object a line.")],
+    customer: Annotated[str, typer.Option(metavar="ID", help="Whose inbox it is: cus_...")],
+    received_on: Annotated[
+        date | None,
+        typer.Option(parser=_day, metavar="DATE", help="For texts without a date. [default: now]"),
+    ] = None,
+    rules: RuleFiles = None,
+    database: Database = None,
+) -> None:
+    """Bring in an inbox of texts about bills.
+
+    Each text becomes an account, a bill or a payment, or waits for review.
+
+    Each line has `body`, and where known `sender`, `sent_at`, `source_id`. The same message again
+    changes nothing, so that an interrupted import can be run again. Exits with 1 where a line was
+    no message.
+
+    Examples:
+      tallybook bills import messages.jsonl --customer cus_0193...
+      tallybook bills import old.jsonl --customer cus_0193... --received-on 2026-03-01
+    """
+    from tallybook.entrypoints.commands.bills import import_inbox
+
+    raise typer.Exit(import_inbox(file, customer, received_on, rules or [], database_url=database))
+
+
+@_command(bills)
+def due(
+    *,
+    customer: Annotated[
+        str | None, typer.Option(metavar="ID", help="One household. [default: all]")
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Show the bills that are open, the earliest due first.
+
+    Example:
+      tallybook bills due --customer cus_0193...
+    """
+    from tallybook.entrypoints.commands.bills import show_due
+
+    raise typer.Exit(show_due(customer, database_url=database))
+
+
+@_command(bills, "try")
+def try_bill_text(
+    *,
+    text: Annotated[str, typer.Argument(help="The text of one message.")],
+    sender: Annotated[str | None, typer.Option(help="Its header, such as VM-HDFCBK.")] = None,
+    rules: RuleFiles = None,
+    day: Annotated[
+        date | None,
+        typer.Option("--date", parser=_day, metavar="DATE", help="When it came. [default: today]"),
+    ] = None,
+) -> None:
+    """Show what each rule makes of a text.
+
+    It shows what is read in the end as well. Nothing is recorded.
+
+    Example:
+      tallybook bills try "Your gas bill of Rs 740 is due on 20-03-2026" --sender VM-MGLGAS
+    """
+    from tallybook.ambient.clock import SystemClock
+    from tallybook.entrypoints.commands.bills import try_text
+
+    raise typer.Exit(try_text(text, sender, rules or [], day or SystemClock().today()))
+
+
+@_command(imports, "products")
+def import_products(
+    *,
+    file: Annotated[Path, typer.Argument(help="The CSV file.")],
+    refused: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to list the refused lines, as CSV. [default: nowhere]"
+        ),
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Add the products that a CSV file lists.
+
+    Columns: name, price, and where wanted sku, stock, tax_percent, tax_inclusive, oversell_limit,
+    currency. A name or sku that is taken is refused by line. Exits with 1 where one was.
+
+    Example:
+      tallybook import products catalogue.csv
+    """
+    from tallybook.entrypoints.commands.counter import import_products_file
+
+    raise typer.Exit(import_products_file(file, refused, database_url=database))
+
+
+@_command(imports, "sales")
+def import_sales(
+    *,
+    file: Annotated[Path, typer.Argument(help="The CSV file.")],
+    refused: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to list the refused lines, as CSV. [default: nowhere]"
+        ),
+    ] = None,
+    stock: Annotated[
+        bool,
+        typer.Option(
+            "--stock", help="Open products with the stock that the file sells, and take it."
+        ),
+    ] = False,
+    database: Database = None,
+) -> None:
+    """Bring in past sales from a CSV file.
+
+    Each invoice comes in once, however often it is tried.
+
+    Columns: reference, sku, quantity, unit_price, sold_on, and where wanted name, tax_percent,
+    customer, customer_email. Lines of one invoice stand together; a negative quantity takes back
+    what the same customer bought before at that price. Exits with 1 where a line was refused.
+
+    Example:
+      tallybook import sales examples/counter/invoices.csv --stock
+    """
+    from tallybook.entrypoints.commands.counter import import_sales_file
+
+    raise typer.Exit(import_sales_file(file, refused, stock=stock, database_url=database))

@@ -1,0 +1,1 @@
+"""The commands of `tallybook`, one file per topic; each imports what it needs when it runs."""

@@ -1,0 +1,44 @@
+"""`tallybook serve`: looks at the settings, takes the port, and hands over to the server."""
+
+from __future__ import annotations
+
+import gc
+import socket
+
+from tallybook.ambient.setting_types import is_loopback
+from tallybook.ambient.settings import load_settings
+from tallybook.ambient.surroundings import SettingsError
+from tallybook.entrypoints.errors import CommandError
+
+BACKLOG = 2048
+
+
+def serve(**given: object) -> None:
+    """Serve the API until told to stop."""
+    settings = load_settings(**given)
+    if not is_loopback(settings.host):
+        problem = (
+            f"This version serves only this machine: at {settings.host} anyone on the network could"
+            " move money, because API keys do not exist yet. Use --host 127.0.0.1."
+        )
+        raise SettingsError([problem])
+    with _listen(settings.host, settings.port) as listener:
+        # What is loaded now stays. To look for garbage meanwhile costs a fifth of the start; the
+        # server begins with it again once it is ready.
+        gc.disable()
+        # Loaded only now: whoever has made a mistake above need not wait for it.
+        from tallybook.entrypoints.server import run
+
+        run(settings, listener)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything else is begun. Raises: CommandError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CommandError(
+            f"Port {port} on {host} can't be had ({error.strerror}). Stop the program that has it,"
+            " or choose another with --port."
+        ) from error

@@ -1,0 +1,38 @@
+"""`tallybook verify`: the whole book recomputed from raw rows."""
+
+from __future__ import annotations
+
+from tallybook.ambient.settings import load_settings
+from tallybook.db import migrate
+from tallybook.db.engine import open_database
+from tallybook.entrypoints.errors import CommandError, ExitCode
+from tallybook.entrypoints.progress import show_progress
+from tallybook.reports.verify import CHECKS, format_discrepancies
+from tallybook.reports.verify import verify as verify_book
+
+
+def verify(**given: object) -> None:
+    """Check the book that is set, and print what does not agree.
+
+    Raises: CommandError: with discrepancies, or where there is no book of this version.
+    """
+    settings = load_settings(**given)
+    database = open_database(settings.database_url.get_secret_value())
+    try:
+        revision = migrate.current_revision(database)
+        if revision != migrate.HEAD:
+            raise CommandError(
+                f"{database.shown} is at version {revision or 'none: it is empty'}, and this"
+                f" Tallybook verifies version {migrate.HEAD}: run `tallybook db upgrade`.",
+                ExitCode.USAGE,
+            )
+        with show_progress() as progress:
+            found = verify_book(database, progress=progress)
+        shown = database.shown
+    finally:
+        database.close()
+    if not found:
+        print(f"{shown}: {len(CHECKS)} checks, and all agree.")
+        return
+    print(format_discrepancies(found))
+    raise CommandError(f"{len(found)} things do not agree.", ExitCode.FOUND)

@@ -1,0 +1,236 @@
+"""The engine: the whole program put together, the same for HTTP, command line and library."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from datetime import date
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import select
+
+from tallybook.advances.model import AdvanceTerms
+from tallybook.advances.operations import ADVANCE_BUSINESS
+from tallybook.ambient.clock import Clock, PlayedClock, SystemClock
+from tallybook.ambient.fresh import FreshIds
+from tallybook.ambient.secrets import Secrets, SecretsError
+from tallybook.ambient.settings import Settings
+from tallybook.collection.operations.business import BUSINESSES
+from tallybook.collection.operations.runs import DAILY
+from tallybook.collection.operations.sending import LEASE
+from tallybook.collection.queries import find_job
+from tallybook.collection.tasks.paying import finish_running
+from tallybook.customers.model import account_context
+from tallybook.customers.store import BANK_ACCOUNTS_TABLE
+from tallybook.db import migrate
+from tallybook.db.engine import Database, open_database
+from tallybook.entrypoints.rail import open_processor
+from tallybook.kernel.ids import Ids
+from tallybook.kernel.money import MINOR_MAX, parse_amount
+from tallybook.ledger.store import LedgerJournal
+from tallybook.processor.model import TransferKind
+from tallybook.processor.port import Processor
+from tallybook.processor.sender import Sender
+from tallybook.writer.door import Door
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+BULK_LANES = 2
+"""Connections for bulk work on PostgreSQL, beside the one for interactive commands."""
+
+
+class DatabaseBehindError(RuntimeError):
+    """The database is older than this program, and was not to be brought up to date."""
+
+
+class Engine:
+    """One running program on one book. Whoever opens it closes it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        secrets: Secrets,
+        processor: Processor,
+        *,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        """Put the parts together, and start the writer; `open` makes the parts."""
+        # Businesses register when they are loaded: this one must be, whoever opens an engine.
+        assert BUSINESSES.of(TransferKind.ADVANCE) is ADVANCE_BUSINESS
+        self.settings = settings
+        self.database = database
+        self.secrets = secrets
+        self.processor = processor
+        self.clock = clock
+        self.ids = ids
+        self.sender = Sender(
+            processor,
+            clock,
+            house_account=settings.house_account.get_secret_value(),
+            lease=LEASE,
+        )
+        self.advance_terms = read_terms(settings)
+        self.door = Door(
+            database.open_writer,
+            LedgerJournal(),
+            clock,
+            ids,
+            bulk_lanes=0 if database.is_sqlite else BULK_LANES,
+        )
+        self._is_closed = False
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether real money moves."""
+        return self.settings.is_live
+
+    @property
+    def currency(self) -> str:
+        """Tell the currency of amounts that name none; it is the Processor's as well."""
+        return self.settings.currency
+
+    @property
+    def hold_days(self) -> int:
+        """Tell after how many covered days a held amount is released. Source: A9."""
+        return self.settings.hold_days
+
+    def go_on_from(self, day: date | None) -> None:
+        """Take a date that was run, or is about to be, for today, where it lies ahead of it.
+
+        Where no money moves days may be played: the clock follows, and with it the simulator.
+        """
+        if day is not None and isinstance(self.clock, PlayedClock):
+            self.clock.turn_to(day)
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        processor: Processor | None = None,
+        migrate: bool | None = None,
+    ) -> Engine:
+        """Assemble a running engine; a test or a demo brings a clock, ids or Processor of its own.
+
+        An empty or older database is migrated first, unless the settings or the caller say no.
+
+        Raises: SettingsError, DatabaseUrlError, DatabaseTooNewError, DatabaseBehindError,
+            SecretsError, and the driver's own errors where the database can't be reached.
+        """
+        if clock is None:
+            clock = (SystemClock if settings.is_live else PlayedClock)(settings.timezone)
+        with ExitStack() as undo:
+            database = open_database(
+                settings.database_url.get_secret_value(),
+                pool_size=settings.pool_size,
+                pool_overflow=settings.pool_overflow,
+            )
+            undo.callback(database.close)
+            bring_up_to_date(database, allowed=settings.migrate if migrate is None else migrate)
+            secrets = open_secrets(settings, database)
+            engine = cls(
+                settings,
+                database,
+                secrets,
+                processor or open_processor(settings, clock),
+                clock=clock,
+                ids=ids or FreshIds(),
+            )
+            undo.pop_all()
+        engine.go_on_from(last_date(database))
+        return engine
+
+    async def aclose(self) -> None:
+        """Finish what waits to be written, then let go of everything. Twice is once."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await finish_running()
+        # In a thread: the writer's answers are delivered by this very event loop.
+        await asyncio.to_thread(self.door.close)
+        await self.processor.aclose()
+        self.database.close()
+
+    def close(self) -> None:
+        """Do the same from synchronous code, where no event loop runs."""
+        asyncio.run(self.aclose())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+def read_terms(settings: Settings) -> AdvanceTerms:
+    """Read what the settings say of advances."""
+    currency = settings.currency
+    least, most = settings.advance_min, settings.advance_max
+    return AdvanceTerms(
+        currency=currency,
+        min_minor=parse_amount(least, currency) if least is not None else 1,
+        max_minor=parse_amount(most, currency) if most is not None else MINOR_MAX,
+        on_failed_debit=settings.on_failed_debit,
+        max_attempts=settings.max_attempts,
+        hold_days=settings.hold_days,
+    )
+
+
+def bring_up_to_date(database: Database, *, allowed: bool) -> None:
+    """Migrate a database where that is allowed, or say that it is needed.
+
+    Raises: DatabaseTooNewError, DatabaseBehindError.
+    """
+    if allowed:
+        migrate.upgrade(database)
+    elif (revision := migrate.current_revision(database)) != migrate.HEAD:
+        raise DatabaseBehindError(
+            f"the database is at version {revision or 'none'}, and this Tallybook needs"
+            f" {migrate.HEAD}: run `tallybook db upgrade`"
+        )
+
+
+def last_date(database: Database) -> date | None:
+    """Tell the last date that was run, or begun; None where there was none."""
+    with database.reader() as connection:
+        job = find_job(connection, DAILY)
+    return job and (job.running_on or job.last_finished_on)
+
+
+def open_secrets(settings: Settings, database: Database) -> Secrets:
+    """Read or make the sealing key, and make sure that it is this book's.
+
+    With another key every account would look unknown, and its number could be registered twice.
+
+    Raises: SecretsError.
+    """
+    with database.reader() as connection:
+        columns = BANK_ACCOUNTS_TABLE.c.id, BANK_ACCOUNTS_TABLE.c.number_sealed
+        sealed = connection.execute(select(*columns).limit(1)).first()
+    path = settings.key_path
+    if sealed is not None and not path.exists():
+        raise SecretsError(
+            f"the key file {path} is missing, and this book's account numbers are sealed with it."
+            " Restore it, or name the right one in TALLYBOOK_KEY_FILE or TALLYBOOK_HOME."
+        )
+    secrets = Secrets.load_or_create(path)
+    if sealed is not None:
+        try:
+            secrets.unseal(sealed.number_sealed, context=account_context(sealed.id))
+        except SecretsError as error:
+            raise SecretsError(
+                f"the key file {path} is not the one that this book's account numbers are sealed"
+                " with. Name the right one in TALLYBOOK_KEY_FILE or TALLYBOOK_HOME."
+            ) from error
+    return secrets

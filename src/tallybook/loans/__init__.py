@@ -1,0 +1,1 @@
+"""Loans: schedules, payments and interest on money lent."""

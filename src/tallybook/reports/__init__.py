@@ -1,0 +1,1 @@
+"""Read-only views over all businesses: what is downloaded, opened in a spreadsheet, reconciled."""

@@ -1,0 +1,133 @@
+"""Reports over HTTP."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Annotated, Any, BinaryIO
+
+from fastapi import APIRouter, Query
+from starlette.background import BackgroundTask
+from starlette.responses import Response, StreamingResponse
+
+from tallybook.kernel.calendar import FIRST_YEAR
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.processor.port import Direction
+from tallybook.reports.transfers import (
+    DAYS_DEFAULT,
+    DAYS_MAX,
+    MEDIA_TYPES,
+    Format,
+    Span,
+    write_report,
+)
+from tallybook.wire.calls import CallRoute
+from tallybook.wire.context import Context, InContext
+from tallybook.wire.fields import AmountText, Answer, Day
+
+ROUTER = APIRouter(tags=["reports"], route_class=CallRoute)
+
+_PIECE = 256 * 1024
+"""How much of a report is in memory at a time. Units: bytes."""
+
+
+class ReportRowView(Answer):
+    """One transfer, as the report has it."""
+
+    transaction_id: str | None
+    transfer_id: str
+    customer_id: str
+    account_last4: str
+    advance_id: str | None
+    number: int | None
+    """The row of the plan; null for what was paid out."""
+    direction: Direction
+    amount: AmountText
+    currency: str
+    result: str
+    """`success`, `fail`, `pending` or `unknown`."""
+    reason: str | None
+    submitted_at: datetime
+    resolved_at: datetime | None
+
+
+class TransfersView(Answer):
+    """Every transfer submitted or resolved in a span of days, the oldest first."""
+
+    first_on: date
+    last_on: date
+    data: list[ReportRowView]
+    has_more: bool
+
+
+_FILES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": TransfersView,
+        "description": "The report as JSON, or as the file that was asked for.",
+        "content": {
+            MEDIA_TYPES[style]: {"schema": {"type": "string", "format": "binary"}}
+            for style in (Format.CSV, Format.XLSX)
+        },
+    }
+}
+_Days = Annotated[
+    int, Query(ge=1, le=DAYS_MAX, description="How many calendar days, `as_of` included.")
+]
+_AsOf = Annotated[Day | None, Query(description="The last day; today if left out.")]
+
+
+@ROUTER.get("/report", response_class=Response, responses=_FILES)
+def read_report(
+    context: InContext,
+    days: _Days = DAYS_DEFAULT,
+    as_of: _AsOf = None,
+    format: Format = Format.JSON,  # noqa: A002 - the call's own name for it
+) -> Response:
+    """Read every transfer submitted or resolved in the last days, as JSON, CSV or XLSX."""
+    return _answer(context, days, as_of, format)
+
+
+@ROUTER.get("/download_report", response_class=Response, responses=_FILES)
+def download_report(
+    context: InContext,
+    days: _Days = DAYS_DEFAULT,
+    as_of: _AsOf = None,
+    format: Format = Format.JSON,  # noqa: A002 - the call's own name for it
+) -> Response:
+    """Do the same under its other name."""
+    return _answer(context, days, as_of, format)
+
+
+def _answer(context: Context, days: int, as_of: date | None, style: Format) -> Response:
+    """Write the report to the disk, then send it from there.
+
+    Whoever reads slowly then holds no database connection, and a report that breaks half-way is an
+    error rather than a file that ends early.
+    """
+    last = as_of or context.clock.today()
+    if last.toordinal() - days < date(FIRST_YEAR, 1, 1).toordinal():
+        raise Refused(Refusal("date_invalid", param="as_of"))
+    span = Span.of(days, last)
+    file = tempfile.TemporaryFile(prefix="tallybook-report-")  # noqa: SIM115 - closed when it is sent
+    try:
+        with context.database.snapshot() as connection:
+            write_report(connection, span, style, file)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    headers = {"Content-Length": str(size)}
+    if style is not Format.JSON:
+        headers["Content-Disposition"] = f'attachment; filename="{span.name}.{style.value}"'
+    return StreamingResponse(
+        _pieces(file), 200, headers, MEDIA_TYPES[style], background=BackgroundTask(file.close)
+    )
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE):
+            yield piece

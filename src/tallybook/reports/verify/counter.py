@@ -1,0 +1,52 @@
+"""The counter: stock, drawer and receipts against their documents, and its cash on the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+from tallybook.ledger.model import HOUSE, Chart
+from tallybook.reports.verify.words import Discrepancy, rows_of
+from tallybook.retail.queries.checks import drawer_cash, find_discrepancies
+
+
+def check_counter(connection: Connection) -> Iterator[Discrepancy]:
+    """Find what the counter keeps that its purchases, refunds and movements do not bear out."""
+    for sentence in find_discrepancies(connection):
+        subject, _, rest = sentence.partition(": ")
+        kept, _, documents = rest.partition(", the documents say ")
+        yield Discrepancy(
+            "counter_differs",
+            subject,
+            documents or "what the documents say",
+            kept or subject,
+            rest or sentence,
+        )
+
+
+def check_drawer_cash(connection: Connection) -> Iterator[Discrepancy]:
+    """Find a drawer that does not hold what the ledger says. Source: G."""
+    cash = drawer_cash(connection)
+    if cash is None:
+        return
+    currency, held = cash
+    (booked,) = next(
+        rows_of(
+            connection,
+            "SELECT coalesce(sum(p.amount_minor), 0) FROM postings p"
+            " JOIN accounts a ON a.id = p.account_id"
+            " WHERE a.book = :book AND a.name = :name AND a.currency = :currency",
+            book=HOUSE,
+            name=Chart.CASH_DRAWER.value,
+            currency=currency,
+        )
+    )
+    if int(booked) != held:
+        yield Discrepancy(
+            "drawer_cash_differs",
+            "the drawer",
+            f"{booked} minor units",
+            f"{held}",
+            "counted pieces and uncounted cash are not what cash:drawer holds",
+        )

@@ -1,0 +1,66 @@
+"""Running the checks one after another over one snapshot of the book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import text
+
+from tallybook.ambient.secrets import Secrets
+from tallybook.db.engine import Database
+from tallybook.kernel.progress import NO_PROGRESS, Progress
+from tallybook.reports.verify import book, books, counter, evidence, order, plans
+from tallybook.reports.verify.words import Check, Discrepancy
+
+FOUND_MAX = 1_000
+"""So many discrepancies are enough of one check: a book that broken needs no longer list."""
+
+CHECKS: Mapping[str, Check] = {
+    "entries": book.check_entries,
+    "entry numbers": book.check_entry_numbers,
+    "balances": book.check_balances,
+    "entry chain": book.check_entry_chain,
+    "event chain": book.check_event_chain,
+    "plans": plans.check_plans,
+    "plan rows": plans.check_rows,
+    "transfers": plans.check_transfers,
+    "event log": evidence.check_logged,
+    "reports": plans.check_facts,
+    "evidence": evidence.check_evidence,
+    "advances": books.check_advances,
+    "credit payouts": books.check_payouts,
+    "customer credit": books.check_credits,
+    "counter": counter.check_counter,
+    "drawer cash": counter.check_drawer_cash,
+    "runs": order.check_runs,
+    "replies": order.check_replies,
+    "operator items": order.check_items,
+    "defaults": order.check_defaults,
+}
+"""Every check, by what it looks at, in the order in which they run."""
+
+
+def verify(
+    database: Database, secrets: Secrets | None = None, *, progress: Progress = NO_PROGRESS
+) -> list[Discrepancy]:
+    """Check the whole book; gives what does not agree, nothing where all is well.
+
+    With the book's key it opens the reports, too, and holds what is kept of them against them.
+    Reads one snapshot and changes nothing, so it may run beside a working server.
+    """
+    checks = [*CHECKS.values()]
+    if secrets is not None:
+        checks.append(lambda connection: evidence.check_raw_reports(connection, secrets))
+    found: list[Discrepancy] = []
+    with database.snapshot() as connection:
+        if not database.is_sqlite:
+            # A book of years takes longer than anybody waits for a page.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        progress.begin("verify", len(checks))
+        for check in checks:
+            for count, discrepancy in enumerate(check(connection), start=1):
+                found.append(discrepancy)
+                if count >= FOUND_MAX:
+                    break
+            progress.advance()
+    return found

@@ -1,0 +1,255 @@
+"""The other commands, as real processes: what they print, and how they end."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from tallybook.entrypoints.cli import app
+from tests.cli.programs import PROGRAM, environment, run, serve
+
+
+def leaves(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """List every command that does something, by the words one types."""
+    for word, inner in getattr(command, "commands", {}).items():
+        yield from leaves(inner, f"{name} {word}".strip())
+    if not hasattr(command, "commands"):
+        yield name, command
+
+
+COMMANDS = dict(leaves(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_commands_help_shows_an_example(name: str) -> None:
+    text = COMMANDS[name].help
+    assert f"tallybook {name}" in text.partition("Example")[2]
+    assert len(text.splitlines()[0]) <= 60, "the list of commands cuts a longer one off"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_does(name: str) -> None:
+    assert [option.name for option in COMMANDS[name].params if not option.help] == []
+
+
+def test_help_and_version(tmp_path: Path) -> None:
+    helped = run("--help", cwd=tmp_path)
+    assert helped.returncode == 0
+    assert "tallybook serve" in helped.stdout
+    assert run("--version", cwd=tmp_path).stdout.startswith("tallybook ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frobnicate"],
+        ["serve", "--prot", "1"],
+        ["serve", "--port", "x"],
+        ["run-day", "--date", "1"],
+    ],
+)
+def test_a_wrong_command_line_ends_with_2(tmp_path: Path, arguments: list[str]) -> None:
+    ended = run(*arguments, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("Usage: tallybook")
+    assert "Traceback" not in ended.stderr
+
+
+def test_settings_are_shown_with_their_origin(tmp_path: Path) -> None:
+    env = environment(TALLYBOOK_PORT="9000", DATABASE_URL="postgresql://bob:s3cret@db/book")
+    shown = run("settings", cwd=tmp_path, env=env)
+    assert shown.returncode == 0
+    assert "TALLYBOOK_PORT=9000\n" in shown.stdout
+    assert "(TALLYBOOK_PORT, environment)" in shown.stdout
+    assert "DATABASE_URL=postgresql://bob:****@db/book\n" in shown.stdout
+    assert "s3cret" not in shown.stdout
+
+
+def test_all_bad_settings_are_told(tmp_path: Path) -> None:
+    ended = run("settings", cwd=tmp_path, env=environment(TALLYBOOK_PORT="x", TALLYBOOK_POTR="1"))
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "tallybook: TALLYBOOK_POTR is not a setting. Is TALLYBOOK_PORT meant?\n"
+        "tallybook: TALLYBOOK_PORT must be a whole number.\n"
+    )
+
+
+def test_a_developer_sees_the_traceback_when_asked(tmp_path: Path) -> None:
+    env = environment(TALLYBOOK_PORT="x", TALLYBOOK_DEBUG="1")
+    assert "Traceback" in run("settings", cwd=tmp_path, env=env).stderr
+
+
+# --- the database ---------------------------------------------------------------------------------
+
+
+def test_a_database_is_brought_up_to_date(database_url: str, tmp_path: Path) -> None:
+    env = environment(DATABASE_URL=database_url)
+    before = run("db", "current", cwd=tmp_path, env=env)
+    assert (before.returncode, "it is empty" in before.stdout) == (1, True)
+    assert run("db", "upgrade", cwd=tmp_path, env=env).returncode == 0
+    assert run("db", "current", cwd=tmp_path, env=env).returncode == 0
+    again = run("db", "upgrade", cwd=tmp_path, env=env)
+    assert (again.returncode, "was there already" in again.stdout) == (0, True)
+
+
+def test_without_leave_nothing_is_migrated(tmp_path: Path) -> None:
+    ended = run("run-day", cwd=tmp_path, env=environment(TALLYBOOK_MIGRATE="false"))
+    assert ended.returncode == 4
+    assert "run `tallybook db upgrade`" in ended.stderr
+
+
+# --- the daily run --------------------------------------------------------------------------------
+
+
+def test_a_day_is_run_once(tmp_path: Path) -> None:
+    first = run("run-day", "--date", "2026-03-02", cwd=tmp_path)
+    assert (first.returncode, first.stdout.splitlines()[0]) == (0, "2026-03-02 is done.")
+    again = run("run-day", "--date", "2026-03-02", cwd=tmp_path)
+    assert (again.returncode, "nothing was changed" in again.stdout) == (0, True)
+
+
+def test_a_day_before_the_last_one_is_refused(tmp_path: Path) -> None:
+    run("run-day", "--date", "2026-03-02", cwd=tmp_path)
+    refused = run("run-day", "--date", "2026-03-01", cwd=tmp_path)
+    assert refused.returncode == 3
+    assert refused.stderr == (
+        "tallybook: A later business date has been run already: the last finished one is"
+        " 2026-03-02. (run_out_of_order)\n"
+    )
+
+
+def test_catching_up_can_be_interrupted_and_gone_on_with(tmp_path: Path) -> None:
+    """Ctrl-C ends it between two items; the same command then goes on, and all dates are run."""
+    run("run-day", "--date", "2026-03-02", cwd=tmp_path)
+    process = subprocess.Popen(
+        [*PROGRAM, "run-day", "--date", "2028-03-02"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (
+        130,
+        "tallybook: Stopped. The same command goes on where this one ended.\n",
+    )
+    again = run("run-day", "--date", "2026-04-02", cwd=tmp_path)
+    assert again.returncode in (0, 3), "0: reached, 3: the interrupted one had come further"
+    assert run("run-day", "--date", "2028-03-02", cwd=tmp_path).returncode == 0
+
+
+# --- the simulated Processor ----------------------------------------------------------------------
+
+
+def test_the_processor_serves_its_wire(tmp_path: Path) -> None:
+    order = {
+        "src_bank_account": "HOUSE-0001",
+        "dst_bank_account": "12345678",
+        "amount": "12.50",
+        "direction": "credit",
+    }
+    with serve("--seed", "7", cwd=tmp_path, command="processor") as processor:
+        status, answer = processor.ask("POST", "/transactions", order)
+        assert status == 201
+        assert answer["transaction_id"]
+        assert processor.ask("GET", "/report")[0] == 200
+        assert processor.stop() in (0, -signal.SIGTERM)
+
+
+def test_faults_are_listed_and_checked(tmp_path: Path) -> None:
+    listed = run("processor", "--faults", "help", cwd=tmp_path)
+    assert listed.returncode == 0
+    assert "lost_after" in listed.stdout
+    ended = run("processor", "--faults", "fial=1", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "fial=1" in ended.stderr
+
+
+# --- a file of advances, and the weeks after it ---------------------------------------------------
+
+ADVANCES = """\
+bank_account,amount,effective_on,customer_name,customer_email
+DE89370400440532013000,1200.00,{today},Ada,ada@example.com
+GB29NWBK60161331926819,100,{today},Bob,bob@example.com
+GB29NWBK60161331926820,x,{today},Bob,bob@example.com
+12345678,100,{today},,
+"""
+
+
+@pytest.fixture
+def advances(tmp_path: Path) -> Path:
+    path = tmp_path / "advances.csv"
+    path.write_text(ADVANCES.format(today=datetime.now(UTC).date()))
+    return path
+
+
+def test_a_file_of_advances_is_brought_in_once(advances: Path, tmp_path: Path) -> None:
+    first = run("import", "advances", str(advances), "--refused", "refused.csv", cwd=tmp_path)
+    assert first.returncode == 1
+    assert first.stdout.splitlines()[-4:] == [
+        "lines     count",
+        "paid out      2",
+        "refused       2",
+        "all           4",
+    ]
+    assert "line 4: The amount is not one" in first.stdout
+    assert (tmp_path / "refused.csv").read_text().splitlines()[2].startswith("5,bank_account_not")
+    again = run("import", "advances", str(advances), cwd=tmp_path)
+    assert "were in the book already      2" in again.stdout
+    for number in ("DE8937040044", "GB29NWBK", "12345678"):
+        assert number not in first.stdout + first.stderr + again.stdout + again.stderr
+
+
+def test_a_file_that_is_all_right_ends_with_0(advances: Path, tmp_path: Path) -> None:
+    advances.write_text("".join(advances.read_text().splitlines(keepends=True)[:3]))
+    assert run("import", "advances", str(advances), cwd=tmp_path).returncode == 0
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    ended = run("import", "advances", "gone.csv", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (
+        4,
+        "tallybook: No such file or directory (gone.csv).\n",
+    )
+
+
+def test_dates_to_come_are_played_on_the_simulator(advances: Path, tmp_path: Path) -> None:
+    """A newcomer sees the first debit go out a week on, without waiting for a week."""
+    run("import", "advances", str(advances), cwd=tmp_path)
+    today = datetime.now(UTC).date()
+    said = [
+        run("run-day", "--date", str(today + timedelta(days)), cwd=tmp_path).stdout
+        for days in (0, 1, 7, 8)
+    ]
+    assert "credit_succeeded      2  1300.00 USD" in said[1]
+    assert "sent    accepted      2  108.34 USD" in said[2]
+    assert "debit_succeeded      2  108.34 USD" in said[3]
+
+
+def test_a_report_is_written_to_the_output_or_into_a_file(advances: Path, tmp_path: Path) -> None:
+    run("import", "advances", str(advances), cwd=tmp_path)
+    lines = run("report", cwd=tmp_path).stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("transaction_id,")
+    assert len(json.loads(run("report", "--format", "json", cwd=tmp_path).stdout)["data"]) == 2
+    told = run("report", "--days", "30", "--output", "transfers.xlsx", cwd=tmp_path)
+    assert told.stdout.endswith(" are in transfers.xlsx.\n")
+    assert told.stdout.startswith("2 transfers of ")
+    assert (tmp_path / "transfers.xlsx").read_bytes().startswith(b"PK")
+    assert [path.name for path in tmp_path.iterdir() if "draft" in path.name] == []
+
+
+def test_a_report_into_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    ended = run("report", "--output", "gone/transfers.csv", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr.count("\n")) == (4, 1)
+    assert ended.stderr.startswith("tallybook: No such file or directory (")
