@@ -1,0 +1,1 @@
+"""Benchmarks: each prints its figures with machine and date; docs/benchmarks.md keeps them."""
