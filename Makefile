@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 WORKERS ?= 2
 ARGS ?=
+SCALE ?= 1
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 UV_PIN := $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
@@ -17,7 +18,7 @@ UV_PIN := $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX UV_PYTHON
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help install demo serve test check lint types imports format openapi bench clean
+.PHONY: help install demo serve test check lint types imports format openapi bench prove clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -72,6 +73,9 @@ openapi: install ## write docs/api/openapi.json anew
 
 bench: install ## run the benchmarks behind docs/benchmarks.md
 	@$(BIN)/python -m bench $(ARGS)
+
+prove: install ## run the long proof (SCALE=0.05 for a short one, ARGS='--only NAME --minutes 10')
+	@$(BIN)/python -m tests.proof --scale $(SCALE) $(ARGS)
 
 clean: ## remove .venv and what tools leave behind
 	@rm -rf .venv .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .pytest_cache .ruff_cache build dist
