@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,9 +18,11 @@ from tallybook.customers.operations import (
     CreateCustomer,
     take_number,
 )
+from tallybook.customers.rules import clean_email, clean_name, fold_email
 from tallybook.db.engine import Database
 from tallybook.kernel.ids import Ids
-from tallybook.kernel.refusal import Refusal
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.wire.csv_fields import column_invalid, read_column
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command
 
@@ -52,6 +54,64 @@ class RegisterContext(Protocol):
     def currency(self) -> str:
         """What a new customer's limit would be counted in."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a file names."""
+
+    email: str
+    email_folded: str
+    name: str | None
+    """None does for a customer who is known."""
+
+
+def read_person(values: Mapping[str, str]) -> Person | None:
+    """Read the columns `customer_name` and `customer_email` of a line; None where both are empty.
+
+    Raises: Refused.
+    """
+    name, email = values.get("customer_name"), values.get("customer_email")
+    if name is not None:
+        name = read_column("customer_name", clean_name, name)
+    if email is None:
+        if name is not None:
+            problem = "it is empty, and customers are known by it"
+            raise Refused(column_invalid("customer_email", problem))
+        return None
+    email = read_column("customer_email", clean_email, email)
+    return Person(email, fold_email(email), name)
+
+
+async def register_people(
+    context: RegisterContext, people: Sequence[Person]
+) -> list[str | Refusal]:
+    """Register people whose e-mail address nobody has; an address in several lines is one customer.
+
+    Returns: each one's customer id, or why there is none, in the order of `people`.
+    """
+    addresses = sorted({person.email_folded for person in people})
+
+    def load() -> dict[str, str]:
+        with context.database.reader() as connection:
+            return queries.find_by_emails(connection, addresses)
+
+    known: dict[str, str | Refusal] = {**await asyncio.to_thread(load)}
+    names = {person.email_folded: person.name for person in reversed(people) if person.name}
+    fresh: dict[str, Command] = {}
+    for person in people:
+        if person.email_folded in known or person.email_folded in fresh:
+            continue
+        name = names.get(person.email_folded)
+        if name is None:
+            known[person.email_folded] = Refusal("name_invalid", param="customer_name")
+            continue
+        asked = CreateCustomer(name, person.email, None, context.currency)
+        fresh[person.email_folded] = Command(CREATE_CUSTOMER, asked)
+    outcomes = await context.door.ask_chunk([*fresh.values()])
+    for email_folded, outcome in zip(fresh, outcomes, strict=True):
+        known[email_folded] = outcome.refusal or outcome.value.id
+    return [known[person.email_folded] for person in people]
 
 
 @dataclass(frozen=True, slots=True)

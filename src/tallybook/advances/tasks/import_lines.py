@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
-
-from pydantic_core import to_json
 
 from tallybook.advances.operations.begin import BeginAdvance
 from tallybook.advances.rules import (
@@ -17,12 +13,19 @@ from tallybook.advances.rules import (
     INTERVAL_DAYS_MAX,
 )
 from tallybook.ambient.secrets import Secrets
-from tallybook.customers.rules import clean_email, clean_name, fold_email, normalise_number
-from tallybook.customers.tasks import WantedAccount
-from tallybook.kernel.calendar import parse_date
+from tallybook.customers.rules import normalise_number
+from tallybook.customers.tasks import WantedAccount, read_person
 from tallybook.kernel.money import currency_decimals, parse_amount, parse_positive_amount
 from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.wire.csv_fields import (
+    read_column,
+    read_count,
+    read_day,
+    read_text,
+    require_columns,
+)
 from tallybook.wire.csv_reader import CsvColumns, CsvLine
+from tallybook.wire.line_import import digest_of
 
 COLUMNS = CsvColumns(
     required=("bank_account", "amount", "effective_on"),
@@ -78,39 +81,29 @@ def parse_line(line: CsvLine, secrets: Secrets, currency: str) -> AdvanceLine:
     if line.refusal is not None:
         raise Refused(line.refusal)
     values = line.values
-    for column in COLUMNS.required:
-        if column not in values:
-            raise Refused(_invalid(column, "it is empty"))
-    number = _of_column("bank_account", normalise_number, values["bank_account"])
+    require_columns(values, COLUMNS.required)
+    number = read_column("bank_account", normalise_number, values["bank_account"])
     money = values.get("currency", currency).upper()
     currency_decimals(money)
     asked = BeginAdvance(
         number_hash=secrets.keyed_hash(number),
         amount_minor=parse_positive_amount(values["amount"], money),
         currency=money,
-        installments=_count(values, "installments", INSTALLMENTS_DEFAULT, INSTALLMENTS_MAX),
-        interval_days=_count(values, "interval_days", INTERVAL_DAYS_DEFAULT, INTERVAL_DAYS_MAX),
+        installments=read_count(values, "installments", INSTALLMENTS_DEFAULT, INSTALLMENTS_MAX),
+        interval_days=read_count(values, "interval_days", INTERVAL_DAYS_DEFAULT, INTERVAL_DAYS_MAX),
         fee_minor=_fee(values, money),
-        effective_on=_day(values["effective_on"]),
+        effective_on=read_day(values, "effective_on"),
         is_import=True,
     )
-    reference = values.get("reference", "")
-    if len(reference) > REFERENCE_LONGEST:
-        raise Refused(_invalid("reference", f"it is longer than {REFERENCE_LONGEST} characters"))
-    content = hashlib.sha256(to_json([asked, reference])).hexdigest()
+    content = digest_of([asked, read_text(values, "reference", REFERENCE_LONGEST)])
     return AdvanceLine(line.number, asked, _account(values, number, asked.number_hash), content)
 
 
 def _account(values: Mapping[str, str], number: str, number_hash: str) -> WantedAccount | None:
-    name, email = values.get("customer_name"), values.get("customer_email")
-    if name is not None:
-        name = _of_column("customer_name", clean_name, name)
-    if email is None:
-        if name is not None:
-            raise Refused(_invalid("customer_email", "it is empty, and customers are known by it"))
+    person = read_person(values)
+    if person is None:
         return None
-    email = _of_column("customer_email", clean_email, email)
-    return WantedAccount(number, number_hash, email, fold_email(email), name)
+    return WantedAccount(number, number_hash, person.email, person.email_folded, person.name)
 
 
 def _fee(values: Mapping[str, str], currency: str) -> int:
@@ -118,32 +111,3 @@ def _fee(values: Mapping[str, str], currency: str) -> int:
     if fee < 0:
         raise Refused(Refusal("amount_invalid", param="fee"))
     return fee
-
-
-def _day(text: str) -> date:
-    day = parse_date(text)
-    if day is None:
-        raise Refused(Refusal("date_invalid", param="effective_on"))
-    return day
-
-
-def _count(values: Mapping[str, str], column: str, default: int, most: int) -> int:
-    text = values.get(column)
-    if text is None:
-        return default
-    plain = text.isascii() and text.isdigit() and len(text) <= len(str(most))
-    if not plain or not 1 <= int(text) <= most:
-        raise Refused(_invalid(column, f"a whole number from 1 to {most} belongs here"))
-    return int(text)
-
-
-def _of_column(column: str, clean: Callable[[str], str], text: str) -> str:
-    """Clean a value, with the file's name for it where it is refused."""
-    try:
-        return clean(text)
-    except Refused as refused:
-        raise Refused(Refusal(refused.refusal.code, param=column)) from None
-
-
-def _invalid(column: str, problem: str) -> Refusal:
-    return Refusal("field_invalid", param=column, details={"field": column, "problem": problem})

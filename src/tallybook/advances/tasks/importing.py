@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
-from typing import Any, BinaryIO, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
 from pydantic_core import from_json
-from sqlalchemy import Connection
 
 from tallybook.advances.operations.begin import BeginAdvanceOperation
 from tallybook.advances.tasks.import_lines import COLUMNS, AdvanceLine, parse_line
@@ -23,40 +21,36 @@ from tallybook.collection.tasks.sending import SendOrder, expire_intents, send_a
 from tallybook.customers.tasks import register_accounts
 from tallybook.db.scratch import Occurrences
 from tallybook.kernel.ids import parse_id
-from tallybook.kernel.progress import NO_PROGRESS, Progress, Stopped
+from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.processor.model import TransferState
+from tallybook.processor.model import Transfer, TransferState
 from tallybook.processor.sender import OPEN_MAX
 from tallybook.wire.csv_reader import CsvLine, CsvReader
+from tallybook.wire.line_import import (
+    LINES_AT_ONCE,
+    LineCounts,
+    Tally,
+    WhenRefused,
+    find_replies,
+    in_parts,
+)
 from tallybook.writer.model import Command, Operation, Outcome
-from tallybook.writer.queries import find_commands
 from tallybook.writer.transact import refusal_of
 
-LINES_AT_ONCE = 500
-"""How many lines are looked up together. All that an import remembers is of this size."""
 BEGUN_AT_ONCE = 100
 """How many intents go on record in one transaction; the calls of two such groups overlap."""
-SHOWN_MOST = 20
-
-WhenRefused = Callable[[int, Refusal], None]
-"""Told of each line that is refused: its number, and why."""
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class ImportSummary:
+class ImportSummary(LineCounts):
     """What became of a file's lines; every line is counted in exactly one place."""
 
     performed: int = 0
-    already_there: int = 0
     unknown: int = 0
     """Sent, now or in an import before, and nobody knows what came of it: each is an operator
     item."""
-    refused: int = 0
     not_tried: int = 0
     """Left for the next import, because the Processor could not be reached."""
-    first_refused: list[int] = field(default_factory=list)
-    """The line numbers of the first twenty refused ones."""
 
     @property
     def lines(self) -> int:
@@ -103,26 +97,24 @@ class _Import:
         self._context = context
         self._operation = BeginAdvanceOperation(context.advance_terms, this_process())
         self._seen = seen
-        self._progress = progress
-        self._when_refused = when_refused
         self._summary = ImportSummary()
+        self._tally = Tally(self._summary, progress, when_refused)
         self._in_air: set[asyncio.Task[None]] = set()
         self._was_connected = False
         self._not_connected_in_a_row = 0
-        self._stopped: Stopped | None = None
 
     async def run(self, reader: CsvReader) -> ImportSummary:
         """Go through the file. Whatever ends it, what was sent is recorded first."""
         try:
-            for lines in _parts(reader, LINES_AT_ONCE):
+            for lines in in_parts(reader, LINES_AT_ONCE):
                 await self._take(lines)
-                if self._stopped is not None:
+                if self._tally.stopped is not None:
                     break
         finally:
             while self._in_air:
                 await asyncio.wait(self._in_air)
-        if self._stopped is not None:
-            raise self._stopped
+        if self._tally.stopped is not None:
+            raise self._tally.stopped
         return self._summary
 
     # -- a part of the file
@@ -133,7 +125,7 @@ class _Import:
             self._count_not_tried(len(parsed))
             return
         fresh = await self._registered(await self._without_known(parsed))
-        while fresh and self._stopped is None:
+        while fresh and self._tally.stopped is None:
             # Until one call got through, it takes few to see that none does.
             size = BEGUN_AT_ONCE if self._was_connected else NOT_CONNECTED_MAX
             await self._begin(fresh[:size])
@@ -143,7 +135,7 @@ class _Import:
         try:
             parsed = parse_line(line, self._context.secrets, self._context.currency)
         except Refused as refused:
-            self._refuse(line.number, refused.refusal)
+            self._tally.refuse(line.number, refused.refusal)
             return None
         parsed.occurrence = self._seen.count(bytes.fromhex(parsed.content))
         return parsed
@@ -154,7 +146,7 @@ class _Import:
         in_doubt: list[str] = []
         asking = list(lines)
         while asking:
-            known = await self._read(find_commands, [line.key for line in asking])
+            known = await find_replies(self._context, [line.key for line in asking])
             again: list[AdvanceLine] = []
             for line in asking:
                 stored = known.get(line.key)
@@ -177,19 +169,19 @@ class _Import:
         """Count lines whose outcome nobody knew when they were sent: it may be known by now."""
         shown = [str(from_json(body)["id"]) for body in bodies]
         ids = [ident for each in shown if (ident := parse_id("adv", each)) is not None]
-        credits_of = await self._read(list_transfers_of, ids) if ids else []
+        credits_of = await self._transfers_of(ids) if ids else []
         unknown = sum(
             not transfer.is_debit and transfer.state is TransferState.UNKNOWN
             for transfer in credits_of
         )
         self._summary.unknown += unknown
         self._summary.already_there += len(bodies) - unknown
-        self._advance(len(bodies))
+        self._tally.advance(len(bodies))
 
-    async def _read(self, find: Callable[[Connection, Sequence[str]], T], keys: list[str]) -> T:
-        def load() -> T:
+    async def _transfers_of(self, advance_ids: Sequence[str]) -> list[Transfer]:
+        def load() -> list[Transfer]:
             with self._context.database.reader() as connection:
-                return find(connection, keys)
+                return list_transfers_of(connection, advance_ids)
 
         return await asyncio.to_thread(load)
 
@@ -201,7 +193,7 @@ class _Import:
         for (line, _), refusal in zip(wanted, answers, strict=True):
             if refusal is not None:
                 refused.add(line.number)
-                self._refuse(line.number, refusal)
+                self._tally.refuse(line.number, refusal)
         return [line for line in lines if line.number not in refused]
 
     # -- paying out
@@ -239,7 +231,7 @@ class _Import:
         try:
             self._count(line, await wait_for_reply(self._context, command))
         except Refused as refused:
-            self._refuse(line.number, refused.refusal)
+            self._tally.refuse(line.number, refused.refusal)
 
     # -- counting
 
@@ -255,42 +247,27 @@ class _Import:
         self._not_connected_in_a_row = self._not_connected_in_a_row + 1 if cut_off else 0
         self._was_connected = self._was_connected or not cut_off
         if outcome.refusal is not None:
-            self._refuse(line.number, outcome.refusal)
+            self._tally.refuse(line.number, outcome.refusal)
             return
         if outcome.status == 201:
             self._summary.performed += 1
         else:
             self._summary.unknown += 1
-        self._advance()
+        self._tally.advance()
 
     def _count_known(self, line: AdvanceLine, status: int, refusal: Refusal | None) -> None:
         if refusal is not None:
-            self._refuse(line.number, refusal)
+            self._tally.refuse(line.number, refusal)
             return
         if status == 201:
             self._summary.already_there += 1
         else:
             self._summary.unknown += 1
-        self._advance()
+        self._tally.advance()
 
     def _count_not_tried(self, count: int) -> None:
         self._summary.not_tried += count
-        self._advance(count)
-
-    def _refuse(self, number: int, refusal: Refusal) -> None:
-        self._summary.refused += 1
-        if len(self._summary.first_refused) < SHOWN_MOST:
-            self._summary.first_refused.append(number)
-        if self._when_refused is not None:
-            self._when_refused(number, refusal)
-        self._advance()
-
-    def _advance(self, count: int = 1) -> None:
-        """Tell how far it is. Who watches may stop it; what is in the air ends first."""
-        try:
-            self._progress.advance(count)
-        except Stopped as stopped:
-            self._stopped = stopped
+        self._tally.advance(count)
 
 
 def _command(operation: Operation[Any], line: AdvanceLine) -> Command:
@@ -305,9 +282,3 @@ def _never_left(refusal: Refusal | None) -> bool:
         and refusal.code == "processor_rejected"
         and refusal.details.get("reason") == NOT_CONNECTED
     )
-
-
-def _parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    source = iter(items)
-    while part := list(islice(source, size)):
-        yield part
