@@ -20,6 +20,7 @@ from tallybook.ambient.secrets import Secrets
 from tallybook.db.engine import Database, open_database
 from tallybook.entrypoints.api import make_app
 from tallybook.ledger.store import LedgerJournal
+from tallybook.loans.model import LoanTerms, PaymentPolicy
 from tallybook.writer.door import Door
 
 START_SECONDS = 10
@@ -48,6 +49,9 @@ class Parts:
     secrets: Secrets
     settings: Settings = field(default_factory=Settings)
     processor: Any = None
+    loan_terms: LoanTerms = field(
+        default_factory=lambda: LoanTerms(PaymentPolicy.EXACT, delinquent_after=2)
+    )
 
     @classmethod
     def open(cls, url: str, home: Path) -> Self:

@@ -163,6 +163,17 @@ class Settings(BaseSettings):
         default=30, ge=0, description="How many covered days a timed-out debit stays held."
     )
 
+    # Loans.
+    payment_policy: Literal["exact", "flexible"] = Field(
+        default="exact",
+        description="What a payment on a loan may be: exact (one row) or flexible (any amount).",
+    )
+    delinquent_after: int = Field(
+        default=2,
+        ge=1,
+        description="How many consecutive missed installments make a loan delinquent.",
+    )
+
     # The counter.
     cash_rounding: str = Field(
         default="none",

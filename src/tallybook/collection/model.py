@@ -3,8 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+
+from tallybook.kernel.calendar import add_days, add_months, whole_months
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """How far apart the due dates of a plan are: so many days, or so many calendar months.
+
+    Months are always counted from the anchor, so that the 31st comes back after February.
+    """
+
+    days: int = 0
+    months: int = 0
+
+    def date_after(self, anchor: date, count: int) -> date:
+        """Tell the date so many periods after the anchor. Source: A4, L2.
+
+        >>> Period(months=1).date_after(date(2026, 1, 31), 2)
+        datetime.date(2026, 3, 31)
+        """
+        if self.months:
+            return add_months(anchor, self.months * count)
+        return add_days(anchor, self.days * count)
+
+    def count_before(self, anchor: date, day: date) -> int:
+        """Count the dates after the anchor that lie before a day; negative before the anchor.
+
+        >>> Period(days=7).count_before(date(2026, 1, 1), date(2026, 1, 8))
+        0
+        >>> Period(days=7).count_before(date(2026, 1, 1), date(2026, 1, 9))
+        1
+        """
+        last = day - timedelta(days=1)
+        if self.months:
+            return whole_months(anchor, last) // self.months
+        return (last - anchor).days // self.days
 
 
 class PlanStatus(StrEnum):
@@ -55,10 +91,24 @@ class Plan:
     last_due_on: date
     first_due_on: date
     interval_days: int
+    """0 where rows are due by the month."""
     on_failed_debit: OnFailedDebit
     max_attempts: int
     """Along a chain of replaced rows; 0 is unlimited. Source: A12."""
     hold_days: int
+    interval_months: int = 0
+    anchor_on: date | None = None
+    """The date that months are counted from."""
+
+    @property
+    def period(self) -> Period:
+        """Tell how far apart its due dates are."""
+        return Period(days=self.interval_days, months=self.interval_months)
+
+    @property
+    def anchor(self) -> date:
+        """Tell the date that its due dates are counted from: one period before the first."""
+        return self.anchor_on or add_days(self.first_due_on, -self.interval_days)
 
     @property
     def debits_a_day(self) -> int:

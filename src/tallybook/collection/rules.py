@@ -10,6 +10,7 @@ from tallybook.collection.model import (
     Installment,
     InstallmentState,
     OnFailedDebit,
+    Period,
     Plan,
     PlanStatus,
 )
@@ -23,8 +24,32 @@ ROWS_A_DAY_MAX = 2
 """With `next_due_date`, how many rows of a plan one date may hold. Source: A8."""
 
 
-def plan_rows(plan: Plan, count: int, ids: Ids) -> list[Installment]:
-    """Lay out a plan: near-equal rows, one an interval, that sum exactly to the total.
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One due date of a schedule, and what is due. Units: minor units."""
+
+    number: int
+    due_on: date
+    amount_minor: int
+
+
+def lay_out(
+    total_minor: int, count: int, anchor: date, period: Period, *, unit: int = 1
+) -> list[Slot]:
+    """Lay out a schedule: near-equal amounts, one a period after the anchor, that sum exactly.
+
+    The one schedule of advances and loans; what becomes of a missed amount is theirs to say.
+
+    Units: minor units. Source: A4, L2.
+    """
+    return [
+        Slot(number, period.date_after(anchor, number), amount)
+        for number, amount in enumerate(split_evenly(total_minor, count, unit=unit), start=1)
+    ]
+
+
+def plan_rows(plan: Plan, count: int, ids: Ids, *, unit: int = 1) -> list[Installment]:
+    """Lay out a plan: near-equal rows, one a period, that sum exactly to the total.
 
     Source: A4.
     """
@@ -32,14 +57,14 @@ def plan_rows(plan: Plan, count: int, ids: Ids) -> list[Installment]:
         Installment(
             id=ids.fresh(),
             subject_id=plan.subject_id,
-            number=number,
-            due_on=add_days(plan.first_due_on, plan.interval_days * (number - 1)),
-            amount_minor=amount,
+            number=slot.number,
+            due_on=slot.due_on,
+            amount_minor=slot.amount_minor,
             state=InstallmentState.PLANNED,
             replaces=None,
             attempt=1,
         )
-        for number, amount in enumerate(split_evenly(plan.total_minor, count), start=1)
+        for slot in lay_out(plan.total_minor, count, plan.anchor, plan.period, unit=unit)
     ]
 
 
@@ -305,7 +330,7 @@ class _Work:
             for day in sorted(row.due_on for row in rows if row.state is InstallmentState.PLANNED):
                 if taken.count(day) < ROWS_A_DAY_MAX:
                     return day
-        due_on = add_days(self._plan.last_due_on, self._plan.interval_days)
-        while due_on <= self._run_on:
-            due_on = add_days(due_on, self._plan.interval_days)
-        return due_on
+        plan = self._plan
+        latest = max(plan.last_due_on, self._run_on)
+        count = plan.period.count_before(plan.anchor, add_days(latest, 1)) + 1
+        return plan.period.date_after(plan.anchor, count)

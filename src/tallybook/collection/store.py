@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from tallybook.collection.model import Installment, InstallmentState, Job, Plan, Run
@@ -54,6 +55,8 @@ PLANS_TABLE = Table(
     Column("on_failed_debit", String(16), nullable=False),
     Column("max_attempts", Integer, nullable=False),
     Column("hold_days", Integer, nullable=False),
+    Column("interval_months", Integer, nullable=False, server_default=text("0")),
+    Column("anchor_on", Date),
     CheckConstraint("total_minor >= 0", name="total_minor_positive"),
     CheckConstraint("succeeded_minor >= 0", name="succeeded_minor_positive"),
     CheckConstraint("in_flight_minor >= 0", name="in_flight_minor_positive"),

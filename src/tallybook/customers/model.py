@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 
@@ -66,6 +66,12 @@ class Standing:
     """`advance_in_default`, `loan_delinquent` or `loan_written_off`."""
     active: bool
     """False once the reason has gone; the row stays."""
+    since_on: date | None = None
+    """From when it holds; None: at once. A loan tells beforehand when it will be delinquent."""
+
+    def holds_on(self, day: date) -> bool:
+        """Tell whether the customer is in bad standing on a date because of it."""
+        return self.active and (self.since_on is None or self.since_on <= day)
 
 
 @dataclass(frozen=True, slots=True)

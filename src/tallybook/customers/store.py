@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Index,
     LargeBinary,
@@ -66,6 +67,7 @@ STANDINGS_TABLE = Table(
     ),
     Column("reason", String(64), nullable=False),
     Column("active", Boolean, nullable=False),
+    Column("since_on", Date),
     partial_index("standings_customer_id_index", "customer_id", where="active"),
 )
 

@@ -20,6 +20,7 @@ from tallybook.db import migrate
 from tallybook.entrypoints.docs_page import add_docs_page
 from tallybook.entrypoints.metrics import Metrics
 from tallybook.ledger import http as ledger
+from tallybook.loans import http as loans
 from tallybook.reports import http as reports
 from tallybook.retail import http as retail
 from tallybook.wire.calls import CallRoute
@@ -47,6 +48,7 @@ def make_routers() -> list[APIRouter]:
         ledger.ROUTER,
         bills.make_router(),
         *retail.make_routers(),
+        *loans.make_routers(),
     ]
 
 

@@ -28,6 +28,7 @@ from tallybook.entrypoints.rail import open_processor
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import MINOR_MAX, parse_amount
 from tallybook.ledger.store import LedgerJournal
+from tallybook.loans.model import LoanTerms, PaymentPolicy
 from tallybook.processor.model import TransferKind
 from tallybook.processor.port import Processor
 from tallybook.processor.sender import Sender
@@ -74,6 +75,10 @@ class Engine:
             lease=LEASE,
         )
         self.advance_terms = read_terms(settings)
+        self.loan_terms = LoanTerms(
+            payment_policy=PaymentPolicy(settings.payment_policy),
+            delinquent_after=settings.delinquent_after,
+        )
         self.door = Door(
             database.open_writer,
             LedgerJournal(),

@@ -27,6 +27,39 @@ def split_evenly(total: int, parts: int, *, unit: int = 1) -> tuple[int, ...]:
     return tuple(amounts)
 
 
+def sum_of_first(total: int, parts: int, count: int, *, unit: int = 1) -> int:
+    """Add up the first parts of a split without making it.
+
+    Units: minor units. Source: L2.
+
+    >>> sum_of_first(100_00, 12, 5) == sum(split_evenly(100_00, 12)[:5])
+    True
+    """
+    assert 0 <= count <= parts, (count, parts)
+    if count == parts:
+        return total
+    quotient, remainder = divmod(total // unit, parts)
+    return (quotient * count + min(count, remainder)) * unit
+
+
+def count_covered(total: int, parts: int, amount: int, *, unit: int = 1) -> int:
+    """Tell how many of a split's parts, from the first, an amount covers in full.
+
+    Units: minor units. Source: L5.
+
+    >>> count_covered(100_00, 12, 834), count_covered(100_00, 12, 833), count_covered(5, 5, 5)
+    (1, 0, 5)
+    """
+    if amount >= total:
+        return parts
+    quotient, remainder = divmod(total // unit, parts)
+    larger = (quotient + 1) * unit
+    if amount < remainder * larger:
+        return amount // larger
+    assert quotient >= 1, "every part holds something"
+    return min(parts - 1, remainder + (amount - remainder * larger) // (quotient * unit))
+
+
 def round_half_up(numerator: int, denominator: int) -> int:
     """Divide and round to the nearest integer, a half away from zero.
 

@@ -28,6 +28,19 @@ def add_days(day: date, days: int) -> date:
     return day + timedelta(days=days)
 
 
+def whole_months(first: date, last: date) -> int:
+    """Count the months that `add_months` can move a date by without passing another.
+
+    >>> (
+    ...     whole_months(date(2026, 1, 31), date(2026, 2, 28)),
+    ...     whole_months(date(2026, 1, 31), date(2026, 3, 30)),
+    ... )
+    (1, 1)
+    """
+    months = (last.year - first.year) * 12 + last.month - first.month
+    return months if add_months(first, months) <= last else months - 1
+
+
 def business_date(instant: datetime, zone: str) -> date:
     """Tell which business date an instant falls on. Source: T1.
 

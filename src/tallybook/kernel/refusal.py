@@ -122,9 +122,7 @@ _IN_ORDER: dict[str, RefusalKind] = {
     "subject_owes_less": RefusalKind(409, "Only {owed} is owed there. Apply no more than that."),
     # Advances, transfers and the Processor.
     "advance_not_found": RefusalKind(404, "No advance has this id."),
-    "customer_not_eligible": RefusalKind(
-        409, "The customer can't have this advance now: {reason}."
-    ),
+    "customer_not_eligible": RefusalKind(409, "The customer can't have this now: {reason}."),
     "currency_not_served": RefusalKind(
         422, "The Processor moves {served} only. Ask for an amount in that currency."
     ),
@@ -153,6 +151,40 @@ _IN_ORDER: dict[str, RefusalKind] = {
     "transfer_needed": RefusalKind(422, "Name the transfer this is about: one that is on record."),
     "transaction_id_taken": RefusalKind(409, "Another transfer has this transaction id already."),
     "action_not_allowed": RefusalKind(409, "This action is not one of those open here: {allowed}."),
+    # Loans.
+    "loan_not_found": RefusalKind(404, "No loan has this id."),
+    "interest_rate_invalid": RefusalKind(
+        422, "An interest rate is 0 to 1000 percent for the whole term, with at most six decimals."
+    ),
+    "loan_too_small": RefusalKind(
+        422,
+        "Each installment must be at least one minor unit, and no less than its interest: take"
+        " fewer installments, or a smaller rounding unit.",
+    ),
+    "loan_too_long": RefusalKind(422, "The last installment would be due after the year 2200."),
+    "loan_closed": RefusalKind(409, "The loan is closed: nothing is owed on it."),
+    "loan_state_wrong": RefusalKind(409, "The loan is {status}, so this can't be done."),
+    "payment_amount_mismatch": RefusalKind(
+        409, "The amount must be {expected}, for installment {installment_number}."
+    ),
+    "payment_before_loan": RefusalKind(
+        422, "The payment is dated before the loan began, on {start_on}."
+    ),
+    "installment_not_found": RefusalKind(
+        404, "There is no installment {number}: the loan has {installments}."
+    ),
+    "installment_already_paid": RefusalKind(409, "Installment {number} is paid already."),
+    "installment_not_next": RefusalKind(
+        409, "The oldest unpaid installment is {next}. Pay that one first."
+    ),
+    "installment_reserved": RefusalKind(
+        409, "A payment for installment {number} is pending. Wait for what becomes of it."
+    ),
+    "payment_not_found": RefusalKind(404, "The loan has no payment with this id."),
+    "payment_state_wrong": RefusalKind(409, "The payment is {status}, so this can't be done."),
+    "payment_method_unknown": RefusalKind(
+        422, "The method is not one of those that payments are made by: {methods}."
+    ),
     # The counter.
     "product_name_invalid": RefusalKind(
         422, "A product's name is 1 to 255 characters of any script, without control characters."

@@ -83,7 +83,7 @@ class BeginAdvanceOperation:
                 command.installments,
                 self._terms,
             )
-            or self._check_customer(view, account.customer_id, command)
+            or self._check_customer(view, account.customer_id, command, moment)
         )
         if refusal is not None:
             return refusal
@@ -122,7 +122,7 @@ class BeginAdvanceOperation:
         )
 
     def _check_customer(
-        self, view: View, customer_id: str, command: BeginAdvance
+        self, view: View, customer_id: str, command: BeginAdvance, moment: Moment
     ) -> Refusal | None:
         customer = view.row(CUSTOMERS, customer_id)
         if customer is None:
@@ -135,7 +135,7 @@ class BeginAdvanceOperation:
         ]
         return check_eligibility(
             customer,
-            view.rows(STANDINGS_OF, customer_id),
+            [each for each in view.rows(STANDINGS_OF, customer_id) if each.holds_on(moment.today)],
             owing,
             command.amount_minor + command.fee_minor,
             command.currency,

@@ -1,0 +1,137 @@
+"""Making a loan. Source: L1, L2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from tallybook.customers.model import CustomerStatus
+from tallybook.customers.store import ACCOUNTS_OF, CUSTOMERS
+from tallybook.kernel.ids import Ids
+from tallybook.kernel.refusal import Refusal
+from tallybook.loans.model import (
+    Collection,
+    Interval,
+    Loan,
+    LoanStatus,
+    PaymentPolicy,
+)
+from tallybook.loans.operations.draft import Draft
+from tallybook.loans.rules.schedule import interest_of
+from tallybook.loans.rules.terms import check_terms
+from tallybook.loans.store import DELINQUENT_LOANS_OF
+from tallybook.loans.views import loan_view
+from tallybook.writer.model import Decision, Moment, Needs, Reply, View
+
+
+@dataclass(frozen=True, slots=True)
+class CreateLoan:
+    """A parsed request for a loan; the rate went through `read_rate`. Units: minor units."""
+
+    customer_id: str
+    principal_minor: int
+    interest_rate: str
+    installments: int
+    currency: str
+    interval: Interval = Interval.WEEKLY
+    start_on: date | None = None
+    """Today if left out."""
+    rounding_unit: int = 1
+    payment_policy: PaymentPolicy = PaymentPolicy.EXACT
+    delinquent_after: int = 2
+    collection: Collection = Collection.CUSTOMER_PAYS
+    bank_account_id: str | None = None
+    """Where `auto_debit` collects from; the customer's oldest account if left out."""
+    is_import: bool = False
+
+
+class CreateLoanOperation:
+    """Makes a loan; its principal is paid out and booked as of its start."""
+
+    name = "loans.create_loan"
+
+    def needs(self, command: CreateLoan, seen: View) -> Needs:
+        """Lock the customer; read what they were told, and where they can be debited."""
+        del seen
+        customer = command.customer_id
+        is_debited = command.collection is Collection.AUTO_DEBIT
+        return Needs(
+            lock=((CUSTOMERS, customer),),
+            read=(
+                (DELINQUENT_LOANS_OF, customer),
+                *(((ACCOUNTS_OF, customer),) if is_debited else ()),
+            ),
+        )
+
+    def decide(
+        self, view: View, command: CreateLoan, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Make the loan, unless its terms make no schedule or its customer may take on nothing."""
+        customer = view.row(CUSTOMERS, command.customer_id)
+        if customer is None:
+            return Refusal("customer_not_found", param="customer_id")
+        if customer.status is not CustomerStatus.ACTIVE and not command.is_import:
+            return Refusal("customer_not_eligible", details={"reason": "customer_suspended"})
+        start_on = command.start_on or moment.today
+        if start_on > moment.today:
+            details = {"today": moment.today.isoformat()}
+            return Refusal("date_in_future", param="start_on", details=details)
+        loan = _loan(command, start_on, moment, ids)
+        refusal = check_terms(loan.terms)
+        if refusal is not None:
+            return refusal
+        draft = Draft(None, loan)
+        draft.refold(view)
+        draft.add_event(
+            "loan.created",
+            principal_minor=loan.principal_minor,
+            interest_minor=loan.interest_minor,
+            currency=loan.currency,
+            installments=loan.installments,
+            interval=loan.interval.value,
+            start_on=loan.start_on,
+        )
+        reply = Reply(201, loan_view(draft.loan, (), moment.today))
+        return draft.decision(
+            view,
+            moment,
+            kind="loans.loan.created",
+            effective_on=loan.start_on,
+            reply=reply,
+            value=draft.loan,
+        )
+
+
+def _loan(command: CreateLoan, start_on: date, moment: Moment, ids: Ids) -> Loan:
+    return Loan(
+        id=ids.fresh(),
+        customer_id=command.customer_id,
+        bank_account_id=command.bank_account_id,
+        principal_minor=command.principal_minor,
+        interest_rate=command.interest_rate,
+        interest_minor=interest_of(command.principal_minor, command.interest_rate),
+        currency=command.currency,
+        installments=command.installments,
+        interval=command.interval,
+        start_on=start_on,
+        rounding_unit=command.rounding_unit,
+        payment_policy=command.payment_policy,
+        delinquent_after=command.delinquent_after,
+        collection=command.collection,
+        status=LoanStatus.ACTIVE,
+        payments_count=0,
+        received_minor=0,
+        applied_minor=0,
+        credited_minor=0,
+        kept_minor=0,
+        earned_minor=0,
+        written_off_minor=0,
+        written_off_at_minor=0,
+        written_off_on=None,
+        delinquent_on=None,
+        is_delinquent=False,
+        created_at=moment.now,
+    )
+
+
+CREATE_LOAN = CreateLoanOperation()
