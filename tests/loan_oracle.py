@@ -11,7 +11,8 @@ from typing import Any
 Loan = dict[str, Any]
 """principal, rate (percent, as text), installments, interval, start_on, unit, policy, after."""
 Payment = dict[str, Any]
-"""amount, effective_on, reversed_on (None while it stands), row (`exact`: the row it paid)."""
+"""amount, effective_on, status (paid, pending, failed), reversed_on (None while it stands), and for
+`exact` the row that it is for."""
 Row = dict[str, Any]
 Found = dict[str, Any]
 
@@ -58,7 +59,14 @@ def due_on(loan: Loan, number: int) -> date:
 
 
 def make_rows(loan: Loan) -> list[Row]:
-    """Lay the schedule out, with nothing paid."""
+    """Give the schedule with nothing paid; it is worked out once a loan, to save time."""
+    if "rows" not in loan:
+        loan["rows"] = lay_out(loan)
+    return [{**row} for row in loan["rows"]]
+
+
+def lay_out(loan: Loan) -> list[Row]:
+    """Lay the schedule out."""
     interest = interest_of(loan)
     count: int = loan["installments"]
     amounts = share_out(loan["principal"] + interest, count, loan["unit"])
@@ -83,7 +91,7 @@ def make_rows(loan: Loan) -> list[Row]:
 
 def counts(payment: Payment, as_of: date) -> bool:
     """Tell whether a payment was there on a day."""
-    if payment["effective_on"] > as_of:
+    if payment["status"] != "paid" or payment["effective_on"] > as_of:
         return False
     return payment["reversed_on"] is None or payment["reversed_on"] > as_of
 
@@ -97,8 +105,11 @@ def look(loan: Loan, payments: list[Payment], as_of: date) -> Found:
         for payment in there:
             for row in rows:
                 if row["number"] == payment["row"]:
+                    # Two may count for a row on a past day: one that was taken back after that
+                    # day, and its backdated successor. The row is paid once, from the earlier on.
                     row["paid"], row["interest_paid"] = row["amount"], row["interest"]
-                    row["paid_on"] = payment["effective_on"]
+                    if row["paid_on"] is None or payment["effective_on"] < row["paid_on"]:
+                        row["paid_on"] = payment["effective_on"]
     else:
         # Python sorts stably: on one day they stay in their order of arrival.
         for payment in sorted(there, key=lambda each: each["effective_on"]):
@@ -158,9 +169,18 @@ def bucket_of(days: int) -> str:
 # -- what is taken, and what is turned away (L5, L7) ----------------------------------------------
 
 
+def held_rows(payments: list[Payment]) -> list[int]:
+    """List the rows that exact payments stand for; a pending one reserves its row."""
+    return [
+        payment["row"]
+        for payment in payments
+        if payment["status"] != "failed" and payment["reversed_on"] is None
+    ]
+
+
 def oldest_unpaid(loan: Loan, payments: list[Payment]) -> Row | None:
-    """Find the row that an exact payment is for: the first that no standing payment has paid."""
-    held = [each["row"] for each in payments if each["reversed_on"] is None]
+    """Find the row that an exact payment is for: the first that none stands for."""
+    held = held_rows(payments)
     for row in make_rows(loan):
         if row["number"] not in held:
             return row
@@ -180,8 +200,8 @@ def offer(
         if number is not None and number < row["number"]:
             return "installment_already_paid"
         if number is not None and number > row["number"]:
-            held = [each["row"] for each in payments if each["reversed_on"] is None]
-            return "installment_already_paid" if number in held else "installment_not_next"
+            taken = number in held_rows(payments)
+            return "installment_already_paid" if taken else "installment_not_next"
         if payment["amount"] != row["amount"]:
             return "payment_amount_mismatch"
         payment["row"] = row["number"]

@@ -65,3 +65,15 @@ def test_missing_two_is_delinquent_from_the_day_after(lending: Lending) -> None:
     (first, second, *_) = lending.schedule(loan, "2026-03-10")
     assert (first["status"], first["paid_on"], first["missed"]) == ("paid", "2026-03-02", False)
     assert (second["status"], second["paid_on"], second["missed"]) == ("pending", None, True)
+
+
+def test_no_two_loans_have_one_reference(lending: Lending) -> None:
+    who = lending.customer()
+    made = lending.loan(who, reference=" Loan 2026/7 ")
+    assert made["reference"] == "Loan 2026/7"
+    assert lending.read(f"/loans/{made['id']}")["reference"] == "Loan 2026/7"
+    taken = lending.ask(who, reference="Loan 2026/7", principal=1_000)
+    assert (taken.status, taken.code) == (409, "loan_reference_taken")
+    assert lending.loan(who)["reference"] is None
+    for reference in ("", "x" * 65, "a\nb"):
+        assert lending.ask(who, reference=reference).code == "field_invalid"

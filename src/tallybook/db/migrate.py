@@ -12,7 +12,7 @@ from tallybook.db.engine import Database, open_database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration. A test keeps it equal to the newest file in migrations/versions."""
 
 _LOCK = 0x7A11B00C

@@ -369,6 +369,63 @@ def import_advances(
     raise typer.Exit(code)
 
 
+@_command(imports, "loans")
+def import_loans(
+    *,
+    file: Annotated[Path, typer.Argument(help="The CSV file; - reads the standard input.")],
+    refused: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to list the refused lines, as CSV. [default: nowhere]"
+        ),
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Take over the loans that a CSV file lists.
+
+    Each loan comes in once, however often it is tried.
+
+    Columns: customer_email, principal, interest_rate, installments, start_on, and
+    where wanted customer_name, reference, interval, currency, rounding_unit, payment_policy,
+    delinquent_after. A customer who is not known is registered. `reference` is your own number of
+    the loan: payments are brought in under it. Exits with 1 where a line was refused.
+
+    Example:
+      tallybook import loans examples/loans/loans.csv
+    """
+    from tallybook.entrypoints.commands.importing import import_loans_file
+
+    raise typer.Exit(import_loans_file(file, refused, database_url=database))
+
+
+@_command(imports, "payments")
+def import_payments(
+    *,
+    file: Annotated[Path, typer.Argument(help="The CSV file; - reads the standard input.")],
+    refused: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to list the refused lines, as CSV. [default: nowhere]"
+        ),
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Record the loan payments that a CSV file lists.
+
+    Each payment comes in once, however often it is tried.
+
+    Columns: loan (its id or its reference), amount, effective_on, and where wanted method,
+    installment_number, reference. Dates may lie as far back as the loan's start. Lines are taken
+    in the order in which they stand. Exits with 1 where a line was refused.
+
+    Example:
+      tallybook import payments examples/loans/payments.csv
+    """
+    from tallybook.entrypoints.commands.importing import import_payments_file
+
+    raise typer.Exit(import_payments_file(file, refused, database_url=database))
+
+
 RuleFiles = Annotated[
     list[Path] | None,
     typer.Option("--rules", metavar="FILE", help="Rules of your own, tried before the shipped."),

@@ -162,6 +162,7 @@ _IN_ORDER: dict[str, RefusalKind] = {
         " fewer installments, or a smaller rounding unit.",
     ),
     "loan_too_long": RefusalKind(422, "The last installment would be due after the year 2200."),
+    "loan_reference_taken": RefusalKind(409, "Another loan has this reference: {loan_id}."),
     "loan_closed": RefusalKind(409, "The loan is closed: nothing is owed on it."),
     "loan_state_wrong": RefusalKind(409, "The loan is {status}, so this can't be done."),
     "payment_amount_mismatch": RefusalKind(

@@ -72,6 +72,8 @@ class Loan:
 
     id: str
     customer_id: str
+    reference: str | None
+    """The lender's own number of it, where it has one."""
     bank_account_id: str | None
     """Where `auto_debit` collects from."""
     principal_minor: int

@@ -47,6 +47,17 @@ def find_loan_on(connection: Connection, loan_id: str, as_of: date) -> LoanOn | 
     return found[0] if found else None
 
 
+def find_by_references(connection: Connection, references: Sequence[str]) -> dict[str, str]:
+    """Find loans by the lender's own numbers: the id of each that there is."""
+    wanted = select(_L.reference, _L.id).where(_L.reference.in_(references))
+    return {row.reference: row.id for row in connection.execute(wanted)}
+
+
+def find_existing(connection: Connection, loan_ids: Sequence[str]) -> set[str]:
+    """Tell which of some ids are loans'."""
+    return {*connection.execute(select(_L.id).where(_L.id.in_(loan_ids))).scalars()}
+
+
 def list_loans_of(connection: Connection, customer_id: str, as_of: date) -> list[LoanOn]:
     """List the loans of a customer as they stand on a date, the newest first."""
     theirs = select(_L.id).where(_L.customer_id == customer_id)
@@ -156,6 +167,7 @@ def _numbers_of(
     for start in range(0, len(loan_ids), STREAM_ROWS):
         wanted = (
             select(_P.loan_id, _P.installment_number)
+            .distinct()
             .where(
                 _P.loan_id.in_(loan_ids[start : start + STREAM_ROWS]),
                 _P.installment_number.is_not(None),

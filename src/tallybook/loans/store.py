@@ -32,6 +32,7 @@ LOANS_TABLE = Table(
         ForeignKey("customers.id", name="loans_customer_id_fkey"),
         nullable=False,
     ),
+    Column("reference", String(64)),
     Column(
         "bank_account_id",
         HexId,
@@ -86,6 +87,9 @@ LOANS_TABLE = Table(
     CheckConstraint(
         "received_minor + applied_minor - credited_minor <= principal_minor + interest_minor",
         name="paid_minor_owed",
+    ),
+    partial_index(
+        "loans_reference_unique", "reference", where="reference IS NOT NULL", unique=True
     ),
     Index("loans_customer_id_id_index", "customer_id", "id"),
     Index("loans_status_id_index", "status", "id"),
@@ -146,6 +150,13 @@ PAYMENTS = writer.Shelf(RowMap(PAYMENTS_TABLE, Payment, key=("id",)), rank=33)
 
 LOAN_BY_ID = writer.Index(LOANS, ("id",))
 """For finding whose a loan is, before anything is locked: that never changes."""
+LOAN_BY_REFERENCE = writer.Index(
+    LOANS,
+    ("reference",),
+    where="reference IS NOT NULL",
+    matches=lambda loan: loan.reference is not None,
+)
+"""A reference never changes, so it is looked up without a lock."""
 DELINQUENT_LOANS_OF = writer.Index(
     LOANS,
     ("customer_id",),

@@ -73,6 +73,7 @@ class LoanSummaryView(Answer):
 
     id: str
     customer_id: str
+    reference: str | None
     status: LoanStatus
     principal: AmountText
     interest_rate: str
@@ -200,6 +201,7 @@ def loan_summary(loan: Loan, coverage: Coverage, as_of: date) -> dict[str, Any]:
     return {
         "id": show_id(LOAN_PREFIX, loan.id),
         "customer_id": show_id(CUSTOMER_PREFIX, loan.customer_id),
+        "reference": loan.reference,
         "status": status_on(loan, coverage, as_of).value,
         "principal": shown(loan.principal_minor),
         "interest_rate": loan.interest_rate,

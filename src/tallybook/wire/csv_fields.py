@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from enum import StrEnum
 from typing import TypeVar
 
 from tallybook.kernel.calendar import parse_date
 from tallybook.kernel.refusal import Refusal, Refused
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 
 def column_invalid(column: str, problem: str) -> Refusal:
@@ -59,3 +61,16 @@ def read_text(values: Mapping[str, str], column: str, longest: int) -> str:
     if len(text) > longest:
         raise Refused(column_invalid(column, f"it is longer than {longest} characters"))
     return text
+
+
+def read_choice(values: Mapping[str, str], column: str, default: E) -> E:
+    """Read one of the words of an enumeration. Raises: Refused."""
+    text = values.get(column)
+    if text is None:
+        return default
+    kind = type(default)
+    try:
+        return kind(text.lower())
+    except ValueError:
+        listed = ", ".join(word.value for word in kind)
+        raise Refused(column_invalid(column, f"one of these belongs here: {listed}")) from None

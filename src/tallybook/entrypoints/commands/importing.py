@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import csv
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self, TypeVar
 
 from tallybook.advances.tasks.importing import ImportSummary, import_advances
 from tallybook.ambient.logs import log_to
@@ -17,27 +17,74 @@ from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
 from tallybook.entrypoints.progress import StopWhen, show_progress, stop_at_signals
 from tallybook.entrypoints.tables import format_table
+from tallybook.kernel.progress import Progress
 from tallybook.kernel.refusal import Refusal
+from tallybook.loans.tasks.importing import import_loans, import_payments
+from tallybook.wire.line_import import AddedCounts, WhenRefused
 
 SHOWN_MOST = 20
 """So many refused lines are shown; a file can hold all of them."""
 
 
+class Counts(Protocol):
+    """What became of a file's lines."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether every line is in the book now."""
+        ...
+
+
+S = TypeVar("S", bound=Counts)
+S_co = TypeVar("S_co", bound=Counts, covariant=True)
+
+
+class RunImport(Protocol[S_co]):
+    """Brings one kind of file in."""
+
+    async def __call__(
+        self, engine: Engine, stream: BinaryIO, /, *, progress: Progress, when_refused: WhenRefused
+    ) -> S_co:
+        """Bring it in. Raises: Refused, Stopped."""
+        ...
+
+
 def import_advances_file(path: Path, refused_path: Path | None, **given: object) -> ExitCode:
     """Pay out the advances of a file and say what became of its lines."""
+    return import_file(path, refused_path, import_advances, summary_lines, **given)
+
+
+def import_loans_file(path: Path, refused_path: Path | None, **given: object) -> ExitCode:
+    """Take over the loans of a file and say what became of its lines."""
+    return import_file(path, refused_path, import_loans, added_lines, **given)
+
+
+def import_payments_file(path: Path, refused_path: Path | None, **given: object) -> ExitCode:
+    """Record the loan payments of a file and say what became of its lines."""
+    return import_file(path, refused_path, import_payments, added_lines, **given)
+
+
+def import_file(
+    path: Path,
+    refused_path: Path | None,
+    run: RunImport[S],
+    show: Callable[[S], list[str]],
+    **given: object,
+) -> ExitCode:
+    """Bring in a file of one kind, and say what became of its lines."""
     settings = load_settings(**given)
     log_to(level="WARNING", style=settings.log_format)
     with _opened(path) as stream, Refusals(refused_path) as refusals:
-        summary = asyncio.run(_import(Engine.open(settings), stream, refusals))
-    print("\n".join(refusals.shown + summary_lines(summary)))
-    return ExitCode.DONE if summary.is_complete else ExitCode.FOUND
+        counts = asyncio.run(_import(Engine.open(settings), run, stream, refusals))
+    print("\n".join(refusals.shown + show(counts)))
+    return ExitCode.DONE if counts.is_complete else ExitCode.FOUND
 
 
-async def _import(engine: Engine, stream: BinaryIO, refusals: Refusals) -> ImportSummary:
+async def _import(engine: Engine, run: RunImport[S], stream: BinaryIO, refusals: Refusals) -> S:
     async with engine:
         with stop_at_signals() as stop, show_progress() as shown:
             shown.begin("import", _count_lines(stream))
-            return await import_advances(
+            return await run(
                 engine,
                 stream,
                 progress=StopWhen(stop.is_set, shown),
@@ -99,6 +146,25 @@ def summary_lines(summary: ImportSummary) -> list[str]:
     )
     rows = [(what, f"{count:,}") for what, count in kinds if count]
     rows.append(("all", f"{summary.lines:,}"))
+    return format_table(("lines", "count"), rows, right=("count",))
+
+
+def added_lines(counts: AddedCounts) -> list[str]:
+    r"""Write what became of lines of which each is in the book as soon as it is taken.
+
+    >>> print("\n".join(added_lines(AddedCounts(added=682, refused=1))))
+    lines    count
+    added      682
+    refused      1
+    all        683
+    """
+    kinds = (
+        ("added", counts.added),
+        ("were in the book already", counts.already_there),
+        ("refused", counts.refused),
+    )
+    rows = [(what, f"{count:,}") for what, count in kinds if count]
+    rows.append(("all", f"{counts.lines:,}"))
     return format_table(("lines", "count"), rows, right=("count",))
 
 

@@ -22,6 +22,7 @@ from tallybook.loans.rules.terms import (
     DELINQUENT_AFTER_MAX,
     INSTALLMENTS_MAX,
     ROUNDING_UNIT_MAX,
+    clean_reference,
     read_rate,
 )
 from tallybook.loans.views import (
@@ -43,7 +44,7 @@ from tallybook.loans.views import (
 )
 from tallybook.wire.calls import Call, CallRoute, body_id, path_id
 from tallybook.wire.context import InContext
-from tallybook.wire.fields import Amount, Body, CurrencyCode, Day, Ident
+from tallybook.wire.fields import Amount, Body, CurrencyCode, Day, Ident, Text
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
 
@@ -73,6 +74,8 @@ class NewLoan(Body):
     collection: Annotated[Collection, Field(strict=False)] = Collection.CUSTOMER_PAYS
     bank_account_id: Ident | None = None
     """Where `auto_debit` collects from; the customer's oldest account if left out."""
+    reference: Text | None = None
+    """Your own number of the loan, up to 64 characters. No two loans have the same."""
 
 
 @ROUTER.post(
@@ -89,6 +92,7 @@ class NewLoan(Body):
         "currency_not_served",
         "date_invalid",
         "date_in_future",
+        "loan_reference_taken",
         "loan_too_small",
         "loan_too_long",
     ),
@@ -117,6 +121,7 @@ async def create_loan(call: Call, body: NewLoan) -> Response:
         else body_id(
             BANK_ACCOUNT_PREFIX, account, param="bank_account_id", code="bank_account_not_found"
         ),
+        reference=None if body.reference is None else clean_reference(body.reference),
     )
     return await call.ask(CREATE_LOAN, asked)
 

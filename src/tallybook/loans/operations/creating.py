@@ -7,7 +7,7 @@ from datetime import date
 
 from tallybook.customers.model import CustomerStatus
 from tallybook.customers.store import ACCOUNTS_OF, CUSTOMERS
-from tallybook.kernel.ids import Ids
+from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.refusal import Refusal
 from tallybook.loans.model import (
     Collection,
@@ -19,8 +19,8 @@ from tallybook.loans.model import (
 from tallybook.loans.operations.draft import Draft
 from tallybook.loans.rules.schedule import interest_of
 from tallybook.loans.rules.terms import check_terms
-from tallybook.loans.store import DELINQUENT_LOANS_OF
-from tallybook.loans.views import loan_view
+from tallybook.loans.store import DELINQUENT_LOANS_OF, LOAN_BY_REFERENCE
+from tallybook.loans.views import LOAN_PREFIX, loan_view
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
 
 
@@ -42,6 +42,8 @@ class CreateLoan:
     collection: Collection = Collection.CUSTOMER_PAYS
     bank_account_id: str | None = None
     """Where `auto_debit` collects from; the customer's oldest account if left out."""
+    reference: str | None = None
+    """The lender's own number; no two loans have the same."""
     is_import: bool = False
 
 
@@ -53,9 +55,10 @@ class CreateLoanOperation:
     def needs(self, command: CreateLoan, seen: View) -> Needs:
         """Lock the customer; read what they were told, and where they can be debited."""
         del seen
-        customer = command.customer_id
+        customer, reference = command.customer_id, command.reference
         is_debited = command.collection is Collection.AUTO_DEBIT
         return Needs(
+            look_up=() if reference is None else ((LOAN_BY_REFERENCE, reference),),
             lock=((CUSTOMERS, customer),),
             read=(
                 (DELINQUENT_LOANS_OF, customer),
@@ -72,6 +75,12 @@ class CreateLoanOperation:
             return Refusal("customer_not_found", param="customer_id")
         if customer.status is not CustomerStatus.ACTIVE and not command.is_import:
             return Refusal("customer_not_eligible", details={"reason": "customer_suspended"})
+        taken = None
+        if command.reference is not None:
+            taken = view.one(LOAN_BY_REFERENCE, command.reference)
+        if taken is not None:
+            details = {"loan_id": show_id(LOAN_PREFIX, taken.id)}
+            return Refusal("loan_reference_taken", param="reference", details=details)
         start_on = command.start_on or moment.today
         if start_on > moment.today:
             details = {"today": moment.today.isoformat()}
@@ -106,6 +115,7 @@ def _loan(command: CreateLoan, start_on: date, moment: Moment, ids: Ids) -> Loan
     return Loan(
         id=ids.fresh(),
         customer_id=command.customer_id,
+        reference=command.reference,
         bank_account_id=command.bank_account_id,
         principal_minor=command.principal_minor,
         interest_rate=command.interest_rate,

@@ -276,7 +276,8 @@ def allocate(
         key=lambda payment: (payment.effective_on, payment.sequence),
     )
     if terms.payment_policy is PaymentPolicy.EXACT:
-        paid = {each.installment_number: each for each in counted if each.installment_number}
+        # Where two count for a row, it was paid from the earlier one on.
+        paid = {each.installment_number: each for each in counted[::-1] if each.installment_number}
         finished = {number: payment.effective_on for number, payment in paid.items()}
         filled = {number: rows[number - 1].amount_minor for number in paid}
         allocations = _exact_allocations(counted)

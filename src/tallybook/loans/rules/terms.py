@@ -22,6 +22,7 @@ INSTALLMENTS_MAX = 10_000
 DELINQUENT_AFTER_DEFAULT = 2
 DELINQUENT_AFTER_MAX = 1_000
 ROUNDING_UNIT_MAX = 10**9
+REFERENCE_LONGEST = 64
 RATE_MAX = Decimal(1_000)
 """Percent for the whole term. More is a typing error."""
 RATE_DECIMALS = 6
@@ -51,6 +52,16 @@ def read_rate(value: int | str | Decimal, *, param: str = "interest_rate") -> st
         raise refused
     plain = format(rate, "f")
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
+
+def clean_reference(text: str) -> str:
+    """Trim the lender's own number of a loan. Raises: Refused `field_invalid`."""
+    reference = text.strip()
+    if 1 <= len(reference) <= REFERENCE_LONGEST and reference.isprintable():
+        return reference
+    problem = f"1 to {REFERENCE_LONGEST} characters that can be printed belong here"
+    details = {"field": "reference", "problem": problem}
+    raise Refused(Refusal("field_invalid", param="reference", details=details))
 
 
 def check_terms(terms: Terms) -> Refusal | None:
