@@ -24,8 +24,10 @@ from tallybook.ambient.secrets import Secrets
 from tallybook.collection import queries
 from tallybook.collection.model import Installment, Plan
 from tallybook.collection.operations.sending import LEASE
+from tallybook.collection.rules import Caps
 from tallybook.collection.tasks.resolving import Ruling, resolve_item
 from tallybook.collection.tasks.run import RunDone, run_day
+from tallybook.collection.tasks.switch import SendingGuard
 from tallybook.customers.operations import CREATE_CUSTOMER, CreateCustomer, take_number
 from tallybook.customers.store import CREDITS_TABLE
 from tallybook.db.engine import Database, open_database
@@ -83,7 +85,8 @@ class DictatedProcessor:
     async def perform_transaction(
         self, order: TransferOrder, *, may_send: Callable[[], bool]
     ) -> str:
-        assert may_send()
+        if not may_send():
+            raise ProcessorRejected("lease_lost", refused_before_sending=True)
         said = self.says(order)
         ident = f"txn_{len(self.calls) + 1}"
         if isinstance(said, str):
@@ -152,7 +155,7 @@ def rejected(order: TransferOrder) -> Exception:
 class Played:
     """One book, its clock and its Processor; `run()` plays one day."""
 
-    def __init__(self, url: str, home: Path, **terms: Any) -> None:
+    def __init__(self, url: str, home: Path, *, caps: Caps | None = None, **terms: Any) -> None:
         self._url, self._home = url, home
         self.clock = ManualClock(datetime(DAY.year, DAY.month, DAY.day, 9, tzinfo=UTC))
         self.rail = DictatedProcessor(self.clock)
@@ -169,6 +172,7 @@ class Played:
         self.advance_terms = AdvanceTerms(**(told | terms))
         self.is_live = False
         self.database: Database = open_database(url)
+        self.sending = SendingGuard(self.database, self.clock, caps=caps or Caps())
         self.door = self._open_door()
         self._runner = asyncio.Runner()
 
@@ -180,7 +184,13 @@ class Played:
 
     @property
     def sender(self) -> Sender:
-        return Sender(self.rail, self.clock, house_account="HOUSE", lease=LEASE)
+        return Sender(
+            self.rail,
+            self.clock,
+            house_account="HOUSE",
+            lease=LEASE,
+            is_open=self.sending.is_open,
+        )
 
     @property
     def currency(self) -> str:

@@ -36,6 +36,9 @@ class Settings:
     currency: str = "USD"
     cash_rounding: str = "none"
     timezone: str = "UTC"
+    docs_page: bool = True
+    rate_limit: float = 0
+    body_limit: int = 65_536
 
 
 @dataclass
@@ -169,11 +172,17 @@ def run_server(app: FastAPI) -> Generator[str]:
 
 @contextmanager
 def serve_book(
-    url: str, home: Path, prepare: Callable[[FastAPI], None] | None = None
+    url: str,
+    home: Path,
+    prepare: Callable[[FastAPI], None] | None = None,
+    *,
+    before: Callable[[Parts], None] | None = None,
 ) -> Generator[Served]:
-    """Serve a migrated book; `prepare` may add routes of the test's own."""
+    """Serve a migrated book; `prepare` may add routes of the test's own, `before` set things."""
     parts = Parts.open(url, home)
     try:
+        if before is not None:
+            before(parts)
         app = make_app(parts)
         if prepare is not None:
             prepare(app)

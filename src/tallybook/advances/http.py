@@ -62,6 +62,7 @@ _OUTCOMES: dict[int | str, dict[str, Any]] = {
         "date_in_future",
         "date_too_old",
         "processor_rejected",
+        "sending_stopped",
     ),
 }
 

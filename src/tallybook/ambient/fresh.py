@@ -40,6 +40,11 @@ class FreshIds:
         return f"{milliseconds:012x}7{fraction:03x}{low:016x}"
 
 
+def fresh_secret(size: int) -> bytes:
+    """Make so many bytes that nobody can guess."""
+    return os.urandom(size)
+
+
 class CountedIds:
     """Makes ids by counting, so that a seeded run gives the same ids each time."""
 

@@ -47,6 +47,7 @@ FIELDS: Mapping[str, Shape] = {
     **dict.fromkeys(
         (
             "advance_id",
+            "api_key_id",
             "customer_id",
             "item_id",
             "loan_id",

@@ -32,7 +32,7 @@ from tallybook.ambient.surroundings import (
     misspelt,
     sentences,
 )
-from tallybook.kernel.money import parse_positive_amount
+from tallybook.kernel.money import MINOR_MAX, parse_positive_amount
 from tallybook.kernel.refusal import Refused
 
 LIVE_CONFIRMATION = "real money moves"
@@ -88,7 +88,8 @@ class Settings(BaseSettings):
 
     # The API.
     host: str = Field(
-        default="127.0.0.1", description="The address that `serve` listens at; loopback."
+        default="127.0.0.1",
+        description="The address that `serve` listens at; any but loopback needs an API key.",
     )
     port: int = Field(
         default=8000,
@@ -99,6 +100,23 @@ class Settings(BaseSettings):
     project_name: str = Field(default="Tallybook", description="The title over the API's pages.")
     api_v1_prefix: ApiPrefix = Field(
         default="/api/v1", description="What stands before every call's path."
+    )
+
+    docs_page: bool = Field(
+        default=True, description="Whether the page at /docs and the OpenAPI document are served."
+    )
+    rate_limit: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="How many calls a second one API key may make (without keys: one address);"
+        " 0: as many as it likes.",
+    )
+    body_limit: int = Field(
+        default=65_536,
+        ge=1_024,
+        le=64 * 1024 * 1024,
+        description="How large a body may be, in bytes, where a call has no limit of its own.",
     )
 
     # The Processor.
@@ -132,6 +150,23 @@ class Settings(BaseSettings):
         le=300,
         allow_inf_nan=False,
         description="How long one call to the Processor may take in all.",
+    )
+    sending_stopped: bool = Field(
+        default=False,
+        description="Whether this process sends nothing to the Processor, whatever the book says.",
+    )
+    cap_debit: str | None = Field(
+        default=None,
+        description="The largest single debit, in major units; what is larger waits for a person.",
+    )
+    cap_account_day: str | None = Field(
+        default=None,
+        description="The most that one bank account may be debited on one date, in major units.",
+    )
+    cap_run: str | None = Field(
+        default=None,
+        description="The most that the debits of one date may come to, in major units; the rest"
+        " stays due.",
     )
     simulator_seed: int = Field(
         default=1,
@@ -300,7 +335,7 @@ def _live_problems(settings: Settings) -> list[str]:
 def _bound_problems(settings: Settings) -> list[str]:
     bounds: dict[str, int] = {}
     problems: list[str] = []
-    for name in ("advance_min", "advance_max"):
+    for name in ("advance_min", "advance_max", "cap_debit", "cap_account_day", "cap_run"):
         text = getattr(settings, name)
         try:
             if text is not None:
@@ -310,7 +345,7 @@ def _bound_problems(settings: Settings) -> list[str]:
                 f"{env_name(name)} must be an amount above zero in {settings.currency},"
                 " such as 100.00 (without decimals where the currency has none)."
             )
-    if len(bounds) == 2 and bounds["advance_min"] > bounds["advance_max"]:
+    if bounds.get("advance_min", 0) > bounds.get("advance_max", MINOR_MAX):
         problems.append(f"{PREFIX}ADVANCE_MIN must not be more than {PREFIX}ADVANCE_MAX.")
     return problems
 

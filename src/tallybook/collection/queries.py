@@ -9,13 +9,19 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, text, tuple_
 
-from tallybook.collection.model import Job, Run
-from tallybook.collection.store import JOBS, JOBS_TABLE, RUNS, RUNS_TABLE
+from tallybook.collection.model import Installment, Job, Run
+from tallybook.collection.store import (
+    INSTALLMENTS,
+    INSTALLMENTS_TABLE,
+    JOBS,
+    JOBS_TABLE,
+    RUNS,
+    RUNS_TABLE,
+)
 from tallybook.customers.model import BankAccount
 from tallybook.customers.store import BANK_ACCOUNTS, BANK_ACCOUNTS_TABLE
 from tallybook.db.reading import STREAM_ROWS, fetch, select_rows, stream
 from tallybook.processor.model import (
-    Action,
     Fact,
     ItemKind,
     OperatorItem,
@@ -56,11 +62,15 @@ class DueRow:
     subject_id: str
     bank_account_id: str
     number_sealed: bytes
+    customer_id: str
+    amount_minor: int
 
 
 _DUE = """
-SELECT installment_id, subject_id, bank_account_id, number_sealed FROM (
+SELECT installment_id, subject_id, bank_account_id, number_sealed, customer_id, amount_minor
+FROM (
   SELECT i.id AS installment_id, i.subject_id, p.bank_account_id, b.number_sealed,
+         p.customer_id, i.amount_minor,
          CASE WHEN p.on_failed_debit = 'next_due_date' THEN 2 ELSE 1 END AS a_day,
          row_number() OVER (
            PARTITION BY p.bank_account_id ORDER BY i.due_on, i.subject_id, i.number
@@ -89,7 +99,12 @@ def stream_due(connection: Connection, run_on: date, size: int) -> Iterator[list
         text(_DUE), {"run_on": _day(connection, run_on)}
     ) as found:
         for part in found.partitions(size):
-            yield [DueRow(_hex(row[0]), _hex(row[1]), _hex(row[2]), bytes(row[3])) for row in part]
+            yield [
+                DueRow(
+                    _hex(row[0]), _hex(row[1]), _hex(row[2]), bytes(row[3]), _hex(row[4]), row[5]
+                )
+                for row in part
+            ]
 
 
 def count_due(connection: Connection, run_on: date) -> int:
@@ -209,11 +224,6 @@ def last_report_on(connection: Connection, run_on: date) -> date | None:
     return connection.execute(wanted).scalar()
 
 
-def first_sent_on(connection: Connection) -> date | None:
-    """Tell the date of the first transfer of all."""
-    return connection.execute(select(func.min(_T.sent_on))).scalar()
-
-
 def count_to_repeat(connection: Connection, report_on: date, window_start: date) -> int:
     """Count the facts that a complete report of a date must show again. Source: P4."""
     wanted = (
@@ -237,13 +247,6 @@ def account_hashes(connection: Connection, account_ids: Sequence[str]) -> Mappin
     return {row.id: row.number_hash for row in connection.execute(wanted)}
 
 
-def find_account_sealed(connection: Connection, account_id: str) -> bytes | None:
-    """Give the sealed number of a bank account."""
-    columns = BANK_ACCOUNTS_TABLE.c
-    found = connection.execute(select(columns.number_sealed).where(columns.id == account_id))
-    return found.scalar()
-
-
 def find_account_of(
     connection: Connection, customer_id: str, account_id: str | None
 ) -> BankAccount | None:
@@ -256,13 +259,14 @@ def find_account_of(
     return rows[0] if rows else None
 
 
-def list_override_days(connection: Connection) -> list[date]:
-    """List the dates on which a person let debits go out without reports. Source: P5."""
-    columns = ITEMS_TABLE.c
-    wanted = select(columns.resolved_at).where(
-        columns.kind == ItemKind.REPORTS_MISSING.value, columns.action == Action.OVERRIDE.value
+def find_row(connection: Connection, subject_id: str, number: int) -> Installment | None:
+    """Find a plan's row by its number."""
+    columns = INSTALLMENTS_TABLE.c
+    wanted = select_rows(INSTALLMENTS.rows).where(
+        columns.subject_id == subject_id, columns.number == number
     )
-    return [at.date() for at in connection.execute(wanted).scalars() if at is not None]
+    rows = fetch(connection, INSTALLMENTS.rows, wanted)
+    return rows[0] if rows else None
 
 
 # -- for people --------------------------------------------------------------------------------
@@ -356,12 +360,6 @@ def sum_in_flight(connection: Connection, customer_id: str) -> Mapping[tuple[str
     return {
         (f"{kind}s", currency): int(total) for kind, currency, total in connection.execute(wanted)
     }
-
-
-def find_report_day(connection: Connection, report_id: str) -> date | None:
-    """Tell the date of a report."""
-    columns = REPORTS_TABLE.c
-    return connection.execute(select(columns.report_on).where(columns.id == report_id)).scalar()
 
 
 def list_reports(

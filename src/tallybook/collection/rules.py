@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -334,3 +334,44 @@ class _Work:
         latest = max(plan.last_due_on, self._run_on)
         count = plan.period.count_before(plan.anchor, add_days(latest, 1)) + 1
         return plan.period.date_after(plan.anchor, count)
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The most that debits may come to. Units: minor units; None: no cap."""
+
+    debit_minor: int | None = None
+    account_day_minor: int | None = None
+    run_minor: int | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Tell whether there is any."""
+        return (self.debit_minor, self.account_day_minor, self.run_minor) != (None, None, None)
+
+
+class CapKeeper:
+    """Adds up what a run sends, and says what would be too much."""
+
+    def __init__(self, caps: Caps, sent: Mapping[str, int]) -> None:
+        """Go on from what was sent on the date before, by bank account."""
+        self._caps = caps
+        self._by_account = dict(sent)
+        self._total = sum(sent.values())
+
+    def take(self, account: str, amount_minor: int, *, is_overridden: bool) -> str | None:
+        """Count one debit in, unless a cap is in its way; then tell which one.
+
+        A person may let a single debit past its own caps; the run's stands for everyone.
+        """
+        caps, today = self._caps, self._by_account.get(account, 0) + amount_minor
+        if not is_overridden:
+            if caps.debit_minor is not None and amount_minor > caps.debit_minor:
+                return "debit"
+            if caps.account_day_minor is not None and today > caps.account_day_minor:
+                return "account_day"
+        if caps.run_minor is not None and self._total + amount_minor > caps.run_minor:
+            return "run"
+        self._by_account[account] = today
+        self._total += amount_minor
+        return None

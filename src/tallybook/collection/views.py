@@ -19,6 +19,8 @@ from tallybook.processor.model import (
     OperatorItem,
     Report,
     ReportState,
+    Sending,
+    SendingState,
     TransferKind,
     TransferState,
 )
@@ -194,4 +196,37 @@ def report_view(report: Report) -> dict[str, Any]:
         "new": report.new_count,
         "missing": report.missing_count,
         "problems": json.loads(report.problems),
+    }
+
+
+class SendingView(Answer):
+    """Whether anything may be sent to the Processor, and who said so."""
+
+    state: SendingState
+    reason: str
+    changed_by: str | None
+    changed_at: datetime | None
+    lost_from: date | None
+    """While a restored copy is reconciled: the first date of which it may not know all."""
+    lost_until: date | None
+
+
+def sending_view(sending: Sending | None) -> dict[str, Any]:
+    """Show the switch; without a row it is open, and nobody has touched it."""
+    if sending is None:
+        return {
+            "state": SendingState.OPEN,
+            "reason": "",
+            "changed_by": None,
+            "changed_at": None,
+            "lost_from": None,
+            "lost_until": None,
+        }
+    return {
+        "state": sending.state,
+        "reason": sending.reason,
+        "changed_by": sending.changed_by,
+        "changed_at": sending.changed_at,
+        "lost_from": sending.lost_from,
+        "lost_until": sending.lost_until,
     }

@@ -12,10 +12,14 @@ from tallybook.db.engine import Database, open_database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration. A test keeps it equal to the newest file in migrations/versions."""
 
 _LOCK = 0x7A11B00C
+_MARK_UNSEALED = (
+    "INSERT INTO row_seals (name, rows_count, digest) VALUES ('(unsealed)', 1, '0')"
+    " ON CONFLICT (name) DO UPDATE SET rows_count = 1"
+)
 
 
 class DatabaseTooNewError(RuntimeError):
@@ -87,5 +91,10 @@ def _upgrade_on(connection: Any, command: Any, config: Config, known: set[str]) 
                 f"this database is at version {revision}, which this Tallybook (at {HEAD}) does"
                 " not know: it was made by a newer one. Install that one, or restore a backup."
             )
+    else:
+        revision = None
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if revision not in (None, HEAD):
+        # What a migration changed is to be sealed anew, by whoever knows what rows look like.
+        connection.execute(text(_MARK_UNSEALED))

@@ -10,7 +10,12 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import text
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+from starlette.types import Scope as StarletteScope
 
+from tallybook.access.model import Scope
+from tallybook.access.rules import covers
+from tallybook.access.tasks import KeyRing
 from tallybook.advances import http as advances
 from tallybook.bills import http as bills
 from tallybook.collection import http as collection
@@ -19,16 +24,18 @@ from tallybook.customers import http as customers
 from tallybook.db import migrate
 from tallybook.entrypoints.docs_page import add_docs_page
 from tallybook.entrypoints.metrics import Metrics
+from tallybook.entrypoints.permissions import scope_of
 from tallybook.ledger import http as ledger
 from tallybook.loans import http as loans
 from tallybook.reports import http as reports
 from tallybook.retail import http as retail
 from tallybook.wire.calls import CallRoute
 from tallybook.wire.context import Context
-from tallybook.wire.envelope import Envelope
+from tallybook.wire.envelope import Admit, Envelope
+from tallybook.wire.guard import Guard
 from tallybook.wire.openapi import openapi_document
 from tallybook.wire.problems import add_problem_handlers
-from tallybook.wire.table import RouteTable, TableRoute
+from tallybook.wire.table import FOUND_IN_SCOPE, RouteTable, TableRoute
 
 _log = logging.getLogger("tallybook.http")
 
@@ -43,7 +50,7 @@ def make_routers() -> list[APIRouter]:
     return [
         customers.make_router(in_flight=sum_in_flight),
         advances.ROUTER,
-        collection.ROUTER,
+        *collection.make_routers(),
         reports.ROUTER,
         ledger.ROUTER,
         bills.make_router(),
@@ -58,12 +65,19 @@ def make_routes(prefix: str) -> list[CallRoute]:
     for router in make_routers():
         for route in router.routes:
             assert isinstance(route, CallRoute), "a router of ours has route_class=CallRoute"
-            routes.append(route.below(prefix))
+            placed = route.below(prefix)
+            placed.needs = scope_of(placed.methods or (), route.path).value
+            routes.append(placed)
     return routes
 
 
-def make_app(engine: Context, *, lifespan: Lifespan | None = None) -> FastAPI:
-    """Make the application that serves one engine. Who opened the engine closes it."""
+def make_app(
+    engine: Context, *, lifespan: Lifespan | None = None, is_guarded: bool = True
+) -> FastAPI:
+    """Make the application that serves one engine. Who opened the engine closes it.
+
+    Whoever calls it in their own process, with the book in their hands, needs no guard.
+    """
     settings = engine.settings
     app = FastAPI(
         title=settings.project_name,
@@ -75,6 +89,7 @@ def make_app(engine: Context, *, lifespan: Lifespan | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.engine = engine
+    app.state.body_limit = settings.body_limit
     routes = make_routes(settings.api_v1_prefix)
     table = RouteTable(routes)
     app.router.routes.extend([TableRoute(table), *routes])
@@ -88,7 +103,8 @@ def make_app(engine: Context, *, lifespan: Lifespan | None = None) -> FastAPI:
     app.openapi = describe
     metrics = Metrics(engine.door)
     _add_health(app, engine, metrics)
-    add_docs_page(app, app.title)
+    if settings.docs_page:
+        add_docs_page(app, app.title)
     add_problem_handlers(app)
     app.add_middleware(
         Envelope,
@@ -96,9 +112,28 @@ def make_app(engine: Context, *, lifespan: Lifespan | None = None) -> FastAPI:
         ids=engine.ids,
         observe=metrics.observe,
         shortcut=table.shortcut,
+        admit=_make_admission(engine) if is_guarded else None,
         quiet=_QUIET,
     )
     return app
+
+
+def _make_admission(engine: Context) -> Admit:
+    guard = Guard(KeyRing(engine), _covers, engine.clock, rate=engine.settings.rate_limit)
+
+    async def admit(scope: StarletteScope) -> ASGIApp | None:
+        found: tuple[CallRoute, object] | None = scope.get(FOUND_IN_SCOPE)
+        route: CallRoute | None = scope.get("route") or (found[0] if found else None)
+        refused = await guard.admit(scope, route.needs if route is not None else None)
+        if refused is not None and route is not None:
+            scope["tallybook.route"] = route.path
+        return refused
+
+    return admit
+
+
+def _covers(held: Scope, needed: str) -> bool:
+    return covers(held, Scope(needed))
 
 
 def _add_health(app: FastAPI, engine: Context, metrics: Metrics) -> None:

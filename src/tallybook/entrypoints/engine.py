@@ -19,7 +19,9 @@ from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.runs import DAILY
 from tallybook.collection.operations.sending import LEASE
 from tallybook.collection.queries import find_job
+from tallybook.collection.rules import Caps
 from tallybook.collection.tasks.paying import finish_running
+from tallybook.collection.tasks.switch import SendingGuard
 from tallybook.customers.model import account_context
 from tallybook.customers.store import BANK_ACCOUNTS_TABLE
 from tallybook.db import migrate
@@ -32,7 +34,9 @@ from tallybook.loans.model import LoanTerms, PaymentPolicy
 from tallybook.processor.model import TransferKind
 from tallybook.processor.port import Processor
 from tallybook.processor.sender import Sender
+from tallybook.reports.verify.seals import SEALED_SHELVES
 from tallybook.writer.door import Door
+from tallybook.writer.resealing import seal_if_unsealed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,11 +72,15 @@ class Engine:
         self.processor = processor
         self.clock = clock
         self.ids = ids
+        self.sending = SendingGuard(
+            database, clock, caps=read_caps(settings), is_stopped=settings.sending_stopped
+        )
         self.sender = Sender(
             processor,
             clock,
             house_account=settings.house_account.get_secret_value(),
             lease=LEASE,
+            is_open=self.sending.is_open,
         )
         self.advance_terms = read_terms(settings)
         self.loan_terms = LoanTerms(
@@ -192,6 +200,14 @@ def read_terms(settings: Settings) -> AdvanceTerms:
     )
 
 
+def read_caps(settings: Settings) -> Caps:
+    """Read the most that debits may come to."""
+    caps = settings.cap_debit, settings.cap_account_day, settings.cap_run
+    return Caps(
+        *(parse_amount(cap, settings.currency) if cap is not None else None for cap in caps)
+    )
+
+
 def bring_up_to_date(database: Database, *, allowed: bool) -> None:
     """Migrate a database where that is allowed, or say that it is needed.
 
@@ -199,6 +215,7 @@ def bring_up_to_date(database: Database, *, allowed: bool) -> None:
     """
     if allowed:
         migrate.upgrade(database)
+        seal_if_unsealed(database, SEALED_SHELVES)
     elif (revision := migrate.current_revision(database)) != migrate.HEAD:
         raise DatabaseBehindError(
             f"the database is at version {revision or 'none'}, and this Tallybook needs"

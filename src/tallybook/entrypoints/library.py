@@ -71,7 +71,7 @@ class Tallybook:
     def __init__(self, engine: Engine) -> None:
         """Take over a running engine; closing the book closes it."""
         self.engine = engine
-        self._app = make_app(engine)
+        self._app = make_app(engine, is_guarded=False)
         self._prefix = engine.settings.api_v1_prefix
         self._lock = threading.Lock()
         self._is_closing = False

@@ -56,6 +56,31 @@ class _Blank(dict[str, object]):
 
 
 _IN_ORDER: dict[str, RefusalKind] = {
+    # The guard: who may call at all.
+    "api_key_missing": RefusalKind(
+        401, "This needs an API key: send the header Authorization: Bearer and the key."
+    ),
+    "api_key_invalid": RefusalKind(
+        401, "The API key is not one that is good now. Make another with `tallybook keys create`."
+    ),
+    "scope_insufficient": RefusalKind(
+        403, "This needs a key with the scope {needed}; this one has {held}."
+    ),
+    "host_not_served": RefusalKind(
+        403,
+        "Without API keys only this machine's own names are served. Make a key with"
+        " `tallybook keys create`.",
+    ),
+    "origin_not_allowed": RefusalKind(
+        403, "Pages of other sites may not call this API. Call it from a program."
+    ),
+    "rate_limited": RefusalKind(
+        429, "More than {a_second} calls a second were made. Wait a moment.", retry=True
+    ),
+    "api_key_not_found": RefusalKind(
+        404, "No API key has this id. `tallybook keys list` has them."
+    ),
+    "api_key_ended": RefusalKind(409, "This API key was revoked or has expired. Make a new one."),
     # The envelope, in the order in which it is looked at.
     "not_found": RefusalKind(404, "There is nothing at this address."),
     "method_not_allowed": RefusalKind(405, "This address does not take that method."),
@@ -145,6 +170,12 @@ _IN_ORDER: dict[str, RefusalKind] = {
     "run_in_progress": RefusalKind(409, "A run is in progress. Ask again later.", retry=True),
     "run_in_future": RefusalKind(
         422, "With a live Processor a run can't be later than today, {today}."
+    ),
+    "sending_stopped": RefusalKind(
+        503, "Nothing is sent to the Processor now ({reason}). Ask again later.", retry=True
+    ),
+    "row_not_open": RefusalKind(
+        409, "Row {number} of this plan is not one that is still to be collected."
     ),
     "operator_item_not_found": RefusalKind(404, "No operator item has this id."),
     "operator_item_resolved": RefusalKind(409, "This operator item was resolved before."),

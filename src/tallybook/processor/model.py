@@ -148,6 +148,9 @@ class ItemKind(StrEnum):
     DEBIT_TIMED_OUT = "debit_timed_out"
     DEFAULT = "default"
     REPORTS_MISSING = "reports_missing"
+    DEBIT_CAPPED = "debit_capped"
+    RUN_CAPPED = "run_capped"
+    RESTORED = "restored"
 
 
 class Action(StrEnum):
@@ -161,6 +164,9 @@ class Action(StrEnum):
     WRITE_OFF = "write_off"
     REFUND = "refund"
     OVERRIDE = "override"
+    ADOPT = "adopt"
+    """Say that an orphan collected a row of a plan, of which this book knows nothing: it was sent
+    after the copy was made that the book was restored from."""
     DISMISS = "dismiss"
 
 
@@ -188,3 +194,33 @@ class OperatorItem:
     reason: str | None
     resolved_by: str | None
     resolved_at: datetime | None
+
+
+class SendingState(StrEnum):
+    """Whether anything may be sent to the Processor."""
+
+    OPEN = "open"
+    STOPPED = "stopped"
+    """A person stopped it."""
+    RECONCILING = "reconciling"
+    """The book is a restored copy: what was sent after it was made is to be found first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The one switch that all sending goes by; where there is no row it is open."""
+
+    name: str
+    state: SendingState
+    reason: str
+    changed_by: str
+    changed_at: datetime
+    lost_from: date | None
+    """The first date of which a restored copy may not know what was sent."""
+    lost_until: date | None
+    """The last such date: the one of the restore."""
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether something may be sent."""
+        return self.state is SendingState.OPEN

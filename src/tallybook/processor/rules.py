@@ -188,7 +188,7 @@ def match_orphan(fact: Fact, unknowns: Sequence[Transfer], hashes: Mapping[str, 
 
 ALLOWED_ACTIONS: Mapping[ItemKind, tuple[Action, ...]] = {
     ItemKind.UNKNOWN: (Action.CONFIRM_EXECUTED, Action.CONFIRM_NOT_EXECUTED),
-    ItemKind.ORPHAN: (Action.CONFIRM_EXECUTED, Action.DISMISS),
+    ItemKind.ORPHAN: (Action.CONFIRM_EXECUTED, Action.ADOPT, Action.DISMISS),
     ItemKind.CONTRADICTION: (Action.CONFIRM_EXECUTED, Action.CONFIRM_NOT_EXECUTED),
     ItemKind.COLLISION: (Action.CONFIRM_EXECUTED, Action.CONFIRM_NOT_EXECUTED),
     ItemKind.GAP: (Action.CONFIRM_EXECUTED, Action.CONFIRM_NOT_EXECUTED),
@@ -201,5 +201,20 @@ ALLOWED_ACTIONS: Mapping[ItemKind, tuple[Action, ...]] = {
     ),
     ItemKind.DEFAULT: (Action.RESUME, Action.CANCEL, Action.WRITE_OFF),
     ItemKind.REPORTS_MISSING: (Action.OVERRIDE, Action.DISMISS),
+    ItemKind.DEBIT_CAPPED: (Action.OVERRIDE, Action.DISMISS),
+    ItemKind.RUN_CAPPED: (Action.DISMISS,),
+    ItemKind.RESTORED: (),
 }
 """What a person may do about each kind. Source: P9."""
+
+
+def is_interval_accounted_for(
+    lost_from: date, lost_until: date, run_on: date, covered: frozenset[date]
+) -> bool:
+    """Tell whether complete reports would have shown everything that was sent in some days.
+
+    A transfer shows within the window after the day it was sent on, as in P5; so every day from
+    the first to five after the last must be covered, and over.
+    """
+    last = lost_until + timedelta(days=WINDOW_DAYS)
+    return run_on > last and _days(lost_from, last) <= covered

@@ -44,7 +44,10 @@ class Sender:
         *,
         house_account: str,
         lease: timedelta,
+        is_open: Callable[[], bool] = lambda: True,
     ) -> None:
+        """Prepare to call; `is_open` is asked just before each first byte, and must be quick."""
+        self._is_open = is_open
         self._processor = processor
         self._clock = clock
         self._house_account = house_account
@@ -63,7 +66,9 @@ class Sender:
             if await self._lacks_funds(transfer, bank_account):
                 return Sent(rejected=INSUFFICIENT_FUNDS)
             return await self._call(
-                transfer, bank_account, lambda: self._clock.monotonic() < deadline
+                transfer,
+                bank_account,
+                lambda: self._clock.monotonic() < deadline and self._is_open(),
             )
 
     async def _call(

@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from tallybook.db.metadata import METADATA, MINOR, HexId, Instant, partial_index
 from tallybook.db.tables import RowMap
-from tallybook.processor.model import Fact, OperatorItem, Report, Transfer
+from tallybook.processor.model import Fact, OperatorItem, Report, Sending, Transfer
 from tallybook.writer.model import Index as RowIndex
 from tallybook.writer.model import Shelf
 
@@ -142,6 +142,22 @@ ITEMS_TABLE = Table(
     Index("operator_items_transfer_id_index", "transfer_id"),
 )
 
+SENDING_TABLE = Table(
+    "sending_states",
+    METADATA,
+    Column("name", String(16), primary_key=True),
+    Column("state", String(12), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_by", String(100), nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("lost_from", Date),
+    Column("lost_until", Date),
+    CheckConstraint("state IN ('open', 'stopped', 'reconciling')", name="state_known"),
+)
+
+SENDING = Shelf(RowMap(SENDING_TABLE, Sending, key=("name",)), rank=3)
+SENDING_BY_NAME = RowIndex(SENDING, ("name",))
+"""For reading the switch without a lock: the sender asks again before the first byte."""
 TRANSFERS = Shelf(RowMap(TRANSFERS_TABLE, Transfer, key=("id",)), rank=45)
 REPORTS = Shelf(RowMap(REPORTS_TABLE, Report, key=("id",)), rank=54)
 FACTS = Shelf(RowMap(FACTS_TABLE, Fact, key=("transaction_id", "result")), rank=55)

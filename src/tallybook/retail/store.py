@@ -293,7 +293,9 @@ DENOMINATIONS = writer.Shelf(
 SESSIONS = writer.Shelf(
     RowMap(DRAWER_SESSIONS_TABLE, model.DrawerSession, key=("number",)), rank=81
 )
-PURCHASES = writer.Shelf(RowMap(PURCHASES_TABLE, model.Purchase, key=("number",)), rank=82)
+PURCHASES = writer.Shelf(
+    RowMap(PURCHASES_TABLE, model.Purchase, key=("number",)), rank=82, is_sealed=False
+)
 PURCHASE_ITEMS = writer.Shelf(
     RowMap(PURCHASE_ITEMS_TABLE, model.PurchaseItem, key=("purchase_number", "line")), rank=83
 )

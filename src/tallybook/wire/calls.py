@@ -38,7 +38,8 @@ from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.body import BODY_LIMIT, check_type, read_body, read_input
 from tallybook.wire.context import Context
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
-from tallybook.wire.idempotency import HEADER, idempotency_key, respond
+from tallybook.wire.guard import CLIENT_IN_SCOPE
+from tallybook.wire.idempotency import HEADER, idempotency_key, respond, scoped_key
 from tallybook.wire.problems import REFUSAL_IN_SCOPE, answer_problem
 from tallybook.wire.refusals import refusals
 from tallybook.writer.model import Command, Operation, Outcome
@@ -46,7 +47,18 @@ from tallybook.writer.model import Command, Operation, Outcome
 COMPLETION_SECONDS = 60
 """How long a copy of a call waits for the first one's reply. Units: seconds."""
 
-_ALWAYS = ("request_malformed", "field_invalid", "internal_error", "busy")
+_ALWAYS = (
+    "request_malformed",
+    "field_invalid",
+    "internal_error",
+    "busy",
+    "api_key_missing",
+    "api_key_invalid",
+    "scope_insufficient",
+    "host_not_served",
+    "origin_not_allowed",
+    "rate_limited",
+)
 _WITH_BODY = (
     "body_malformed",
     "body_too_large",
@@ -63,7 +75,7 @@ class Call:
 
     def __init__(self, context: Context, key: str | None, request: Request) -> None:
         self.context = context
-        self.key = key
+        self.key = scoped_key(key, request.scope.get(CLIENT_IN_SCOPE))
         self.request = request
 
     async def ask(self, operation: Operation[Any], asked: object) -> Response:
@@ -126,6 +138,9 @@ class CallRoute(APIRoute):
     `openapi_extra={"x-body-limit": bytes}` gives an import a limit of its own.
     """
 
+    needs = "money"
+    """The scope that an API key must have for it; the strictest where nobody has said."""
+
     def __init__(
         self,
         path: str,
@@ -136,7 +151,7 @@ class CallRoute(APIRoute):
         hints = get_type_hints(endpoint, include_extras=True)
         self.is_plain = Call in hints.values()
         extra = dict(declared.pop("openapi_extra", None) or {})
-        self._limit: int = extra.pop("x-body-limit", BODY_LIMIT)
+        self._limit: int | None = extra.pop("x-body-limit", None)
         codes = [*_ALWAYS, *(_WRITES if self.is_plain else ())]
         codes += _WITH_BODY if "body" in hints else ()
         codes += ("id_invalid",) if "{" in path else ()
@@ -226,7 +241,7 @@ def _described(endpoint: Callable[..., Any], hints: dict[str, Any]) -> Callable[
 
 
 def _reader_of(
-    endpoint: Callable[..., Any], hints: dict[str, Any], limit: int
+    endpoint: Callable[..., Any], hints: dict[str, Any], limit: int | None
 ) -> Callable[[Request], Awaitable[dict[str, Any]]]:
     """Prepare how a plain route's arguments are read: path parameters and one body."""
     parameters = inspect.signature(endpoint).parameters
@@ -246,7 +261,8 @@ def _reader_of(
             except ValidationError:
                 raise Refused(Refusal("id_invalid")) from None
         if shape is not None:
-            arguments["body"] = await read_input(request, shape, limit=limit, optional=optional)
+            most = limit or getattr(request.app.state, "body_limit", BODY_LIMIT)
+            arguments["body"] = await read_input(request, shape, limit=most, optional=optional)
         return arguments
 
     return read

@@ -43,6 +43,21 @@ class WireSettings(Protocol):
         ...
 
     @property
+    def docs_page(self) -> bool:
+        """Whether the page at /docs and the OpenAPI document are served."""
+        ...
+
+    @property
+    def rate_limit(self) -> float:
+        """How many calls a second one client may make; 0: as many as they like."""
+        ...
+
+    @property
+    def body_limit(self) -> int:
+        """How large a body may be where a call has no limit of its own. Units: bytes."""
+        ...
+
+    @property
     def cash_rounding(self) -> str:
         """How a sale is rounded to what cash can pay."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -14,6 +14,7 @@ from tallybook.ambient.clock import Clock
 from tallybook.ambient.logs import REQUEST_ID
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
+from tallybook.wire.guard import KEY_IN_SCOPE
 from tallybook.wire.problems import REFUSAL_IN_SCOPE, answer_problem
 
 _log = logging.getLogger("tallybook.http")
@@ -30,6 +31,8 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
 )
 """Sent with every answer that does not set its own."""
@@ -39,6 +42,16 @@ Observe = Callable[[str, str, int, float], None]
 
 Shortcut = Callable[[Scope], ASGIApp | None]
 """Finds what serves a request without the rest of the application; it fills in the scope."""
+
+Admit = Callable[[Scope], Awaitable[ASGIApp | None]]
+"""Asked of each request once its route is known: None lets it in, else this answers it."""
+
+
+_TOLD = (
+    ("command", COMMAND_IN_SCOPE),
+    ("refusal", REFUSAL_IN_SCOPE),
+    ("api_key_id", KEY_IN_SCOPE),
+)
 
 
 class Envelope:
@@ -56,12 +69,14 @@ class Envelope:
         observe: Observe,
         shortcut: Shortcut,
         quiet: frozenset[str],
+        admit: Admit | None = None,
     ) -> None:
         self._app = app
         self._clock = clock
         self._ids = ids
         self._observe = observe
         self._shortcut = shortcut
+        self._admit = admit
         self._quiet = quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI says what it does
@@ -82,6 +97,8 @@ class Envelope:
 
         try:
             app = self._shortcut(scope) or self._app
+            if self._admit is not None:
+                app = await self._admit(scope) or app
             await app(scope, receive, send_signed)
         except ClientDisconnect:
             status = status or 499
@@ -106,7 +123,7 @@ class Envelope:
             "status": status,
             "milliseconds": round(seconds * 1000, 1),
         }
-        for name, key in (("command", COMMAND_IN_SCOPE), ("refusal", REFUSAL_IN_SCOPE)):
+        for name, key in _TOLD:
             if value := scope.get(key):
                 told[name] = value
         if subjects := scope.get("path_params"):

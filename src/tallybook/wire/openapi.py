@@ -19,6 +19,14 @@ body get the same reply, byte for byte, for ever. Every refusal is a problem doc
 `code` and one sentence that says what would help.
 """
 
+_API_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key, made with `tallybook keys create`. Each call says in `x-scope` what"
+    " a key must be good for: `read`, `operate`, which has `read` in it, or `money`, which has"
+    " both. While the book has no key at all none is needed, and only this machine is served.",
+}
+
 
 def openapi_document(routes: Sequence[CallRoute], title: str, version: str) -> dict[str, Any]:
     """Describe the routes."""
@@ -27,6 +35,12 @@ def openapi_document(routes: Sequence[CallRoute], title: str, version: str) -> d
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = PROBLEM_SCHEMA
+    document["components"]["securitySchemes"] = {"apiKey": _API_KEY}
+    for route in routes:
+        for method in route.methods or ():
+            operation = document["paths"][route.path][method.lower()]
+            operation["x-scope"] = route.needs
+            operation["security"] = [{"apiKey": []}, {}]
     for operations in document["paths"].values():
         for operation in operations.values():
             _describe_replay(operation)

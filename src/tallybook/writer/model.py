@@ -32,11 +32,13 @@ class Moment:
 class Shelf(Generic[R]):
     """One table whose rows commands lock, read and change, declared in a domain's store.py."""
 
-    def __init__(self, rows: RowMap[R], *, rank: int) -> None:
+    def __init__(self, rows: RowMap[R], *, rank: int, is_sealed: bool = True) -> None:
         self.rows = rows
         self.rank = rank
         """Its place in the one global lock order, lower first; parents stand before children."""
         self.name = rows.name
+        self.is_sealed = is_sealed
+        """Whether its rows are summed into a seal; not where a hash chain covers them."""
         self.key_of: Callable[[R], Any] = rows.key_of
         self.indexes: list[Index[R]] = []
 
@@ -100,6 +102,8 @@ class View:
         self._decided: dict[Shelf[Any], dict[Any, Any]] = {}
         self._under: dict[Index[Any], dict[Any, Any]] = {}
         """Under which key an index has a row, so that a change finds it without looking at all."""
+        self._stored: dict[Shelf[Any], dict[Any, Any]] = {}
+        """Rows as the database has them, whatever was decided since."""
         self.strict = False
         """While deciding: to look at what was never asked for is no empty answer."""
 
@@ -138,10 +142,14 @@ class View:
     def take_row(self, shelf: Shelf[Any], key: Any, row: Any) -> None:
         """Lay a loaded row into the view."""
         self._rows.setdefault(shelf, {})[key] = row
+        if row is not None:
+            self._stored.setdefault(shelf, {})[key] = row
 
     def take_rows(self, index: Index[Any], key: Any, rows: Sequence[Any]) -> None:
         """Lay the rows that an index found into the view; rows already decided stay so."""
         found = {index.shelf.key_of(row): row for row in rows}
+        if found:
+            self._stored.setdefault(index.shelf, {}).update(found)
         for ident, row in self._decided.get(index.shelf, {}).items():
             found.pop(ident, None)
             if index.key_of(row) == key:
@@ -150,6 +158,12 @@ class View:
         under = self._under.setdefault(index, {})
         for ident in found:
             under[ident] = key
+
+    def stored_row(self, shelf: Shelf[R], key: Any) -> R:
+        """Give a row as the database has it, which a change is about to overwrite."""
+        row = self._stored.get(shelf, {}).get(key)
+        assert row is not None, f"{shelf.name} {key} is changed and was never loaded"
+        return row
 
     def apply(self, shelf: Shelf[Any], row: Any) -> None:
         """Lay a decided row over what was loaded."""

@@ -53,6 +53,14 @@ CHAIN_HEADS = Table(
     Column("account_seq", NUMBER, nullable=False),
 )
 
+ROW_SEALS = Table(
+    "row_seals",
+    METADATA,
+    Column("name", String(63), primary_key=True),
+    Column("rows_count", NUMBER, nullable=False),
+    Column("digest", CHAR(64), nullable=False),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredCommand:
@@ -103,10 +111,21 @@ class ChainHead:
     """How many ledger accounts there are; the next one gets the next number."""
 
 
+@dataclass(frozen=True, slots=True)
+class RowSeal:
+    """What all rows of one table sum up to. Changes only under the chain head's lock."""
+
+    name: str
+    rows_count: int
+    digest: str
+    """The sum of the rows' hashes, modulo 2 to the 256th, as hex digits."""
+
+
 COMMAND_ROWS = RowMap(COMMANDS, StoredCommand, key=("key",))
 COMPLETION_ROWS = RowMap(COMMANDS, Completion, key=("key",))
 EVENT_ROWS = RowMap(EVENTS, StoredEvent, key=("seq",))
 HEAD_ROWS = RowMap(CHAIN_HEADS, ChainHead, key=("name",))
+SEAL_ROWS = RowMap(ROW_SEALS, RowSeal, key=("name",))
 BOOK_HEAD = "book"
 
 

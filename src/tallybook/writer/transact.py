@@ -26,14 +26,17 @@ from tallybook.writer.model import (
     Shelf,
     View,
 )
+from tallybook.writer.sealing import Seals
 from tallybook.writer.store import (
     BOOK_HEAD,
     COMMAND_ROWS,
     COMPLETION_ROWS,
     EVENT_ROWS,
     HEAD_ROWS,
+    SEAL_ROWS,
     ChainHead,
     Completion,
+    RowSeal,
     StoredCommand,
     chain_events,
 )
@@ -87,7 +90,7 @@ def transact(
             loader = Loader(tx, view)
             loader.load(commands, early)
             batch = _decide_all(loader, commands, stored, moment, ids)
-            return _record(tx, journal, batch, moment)
+            return _record(tx, journal, batch, view, moment)
         except LockTooLateError as late:
             tx.rollback()
             early |= late.wanted
@@ -108,6 +111,23 @@ class _Batch:
     events: list[Any] = field(default_factory=list)
     new_keys: dict[str, StoredCommand] = field(default_factory=dict)
     completed_keys: dict[str, Completion] = field(default_factory=dict)
+
+    def seals(self, view: View) -> Seals:
+        """Sum up what the rows of this batch do to the seals of their tables."""
+        seals = Seals()
+        for shelf, rows in self.added.items():
+            if shelf.is_sealed:
+                for row in rows.values():
+                    seals.add(shelf.rows, row)
+        for shelf, rows in self.changed.items():
+            if shelf.is_sealed:
+                for ident, row in rows.items():
+                    seals.replace(shelf.rows, view.stored_row(shelf, ident), row)
+        for command in self.new_keys.values():
+            seals.add_command(command)
+        for completion in self.completed_keys.values():
+            seals.add_reply(completion)
+        return seals
 
 
 def _decide_all(
@@ -276,7 +296,7 @@ def refusal_of(body: str) -> Refusal | None:
 # -- record ----------------------------------------------------------------------------------
 
 
-def _record(tx: Tx, journal: Journal, batch: _Batch, moment: Moment) -> Trace:
+def _record(tx: Tx, journal: Journal, batch: _Batch, view: View, moment: Moment) -> Trace:
     trace = Trace(outcomes=batch.outcomes, completed=list(batch.completed_keys))
     steps: list[Step] = []
     for shelf in sorted({*batch.changed, *batch.added}, key=lambda shelf: shelf.rank):
@@ -286,15 +306,18 @@ def _record(tx: Tx, journal: Journal, batch: _Batch, moment: Moment) -> Trace:
         if added := batch.added.get(shelf):
             steps.append(Insert(shelf.rows, list(added.values())))
     last: list[Step] = []
-    if batch.events or batch.entries:
-        head = _lock_head(tx, steps)
+    seals = batch.seals(view)
+    if batch.events or batch.entries or seals.names:
+        head, stored_seals = _lock_head(tx, steps, seals.names)
         steps = []
+        last += seals.steps(stored_seals)
         if batch.entries:
             head = journal.record(tx, batch.entries, head, moment)
-        rows, seq, chained = chain_events(batch.events, head, moment)
-        last.append(Insert(EVENT_ROWS, rows))
-        last.append(Update(HEAD_ROWS, [replace(head, event_seq=seq, event_hash=chained)]))
-        trace.event_seq, trace.event_hash = rows[0].seq, rows[0].hash
+        if batch.events:
+            rows, seq, chained = chain_events(batch.events, head, moment)
+            last.append(Insert(EVENT_ROWS, rows))
+            last.append(Update(HEAD_ROWS, [replace(head, event_seq=seq, event_hash=chained)]))
+            trace.event_seq, trace.event_hash = rows[0].seq, rows[0].hash
     if batch.completed_keys:
         last.append(Update(COMPLETION_ROWS, list(batch.completed_keys.values())))
     if batch.new_keys:
@@ -304,11 +327,15 @@ def _record(tx: Tx, journal: Journal, batch: _Batch, moment: Moment) -> Trace:
     return trace
 
 
-def _lock_head(tx: Tx, steps: Sequence[Step]) -> ChainHead:
+def _lock_head(
+    tx: Tx, steps: Sequence[Step], sealed: Sequence[str]
+) -> tuple[ChainHead, list[RowSeal]]:
+    """Lock the chain head, and read the seals that only its holder may change."""
     lock = Select(HEAD_ROWS, ("name",), [BOOK_HEAD], lock=True)
-    (heads,) = tx.run([*steps, lock])
+    read = [Select(SEAL_ROWS, ("name",), sealed)] if sealed else []
+    heads, *seals = tx.run([*steps, lock, *read])
     assert len(heads) == 1, "the chain has one head, made by the first migration"
-    return heads[0]
+    return heads[0], seals[0] if seals else []
 
 
 def _commit(tx: Tx, steps: Sequence[Step], trace: Trace) -> None:
@@ -326,7 +353,7 @@ def committed_after_all(tx: Tx, trace: Trace) -> bool:
     Locks: the chain head first, so that a commit still on its way is waited for.
     """
     try:
-        _lock_head(tx, [])
+        _lock_head(tx, [], ())
         if trace.event_seq is not None:
             (events,) = tx.run([Select(EVENT_ROWS, ("seq",), [trace.event_seq])])
             return bool(events) and events[0].hash == trace.event_hash

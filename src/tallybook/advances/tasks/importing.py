@@ -237,7 +237,10 @@ class _Import:
 
     @property
     def _is_cut_off(self) -> bool:
-        return self._not_connected_in_a_row >= NOT_CONNECTED_MAX
+        """Nothing can be sent: the Processor does not answer, or sending is stopped."""
+        if self._not_connected_in_a_row >= NOT_CONNECTED_MAX:
+            return True
+        return not self._context.sending.is_open()
 
     def _count(self, line: AdvanceLine, outcome: Outcome) -> None:
         if outcome.replayed:

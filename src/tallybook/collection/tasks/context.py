@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tallybook.ambient.clock import Clock
 from tallybook.ambient.secrets import Secrets
+from tallybook.collection.tasks.switch import SendingGuard
 from tallybook.db.engine import Database
 from tallybook.kernel.ids import Ids
 from tallybook.processor.port import Processor
@@ -50,6 +51,11 @@ class CollectionContext(Protocol):
     @property
     def sender(self) -> Sender:
         """What calls the Processor, a bounded number of times at once."""
+        ...
+
+    @property
+    def sending(self) -> SendingGuard:
+        """What stands before all sending: the switch and the caps."""
         ...
 
     @property

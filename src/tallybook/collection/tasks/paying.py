@@ -10,6 +10,7 @@ from tallybook.ambient.liveness import this_process
 from tallybook.collection.operations.credits import BeginPayout, BeginPayoutOperation
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.sending import SendOrder, expire_intents, send_and_record
+from tallybook.collection.tasks.switch import refuse_while_stopped
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.writer.model import Command, Outcome
 
@@ -31,8 +32,10 @@ async def pay_out(context: CollectionContext, command: Command) -> Outcome:
     The command's value is the transfer to send and the sealed number it goes to. A copy with the
     same key waits for the first one's reply. Whoever asked may go away: what was begun is finished.
 
-    Raises: Refused `busy`, `shutting_down` before anything was begun; `outcome_unknown`.
+    Raises: Refused `sending_stopped`, `busy`, `shutting_down` before anything was begun;
+        `outcome_unknown`.
     """
+    refuse_while_stopped(context.sending, context.database, (command.key,))
     task = asyncio.create_task(_run(context, command))
     # The loop itself keeps only a weak hold of its tasks.
     _running.add(task)

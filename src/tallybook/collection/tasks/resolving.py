@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import Connection
 
+from tallybook.ambient.liveness import this_process
 from tallybook.collection import queries
+from tallybook.collection.model import Installment
+from tallybook.collection.operations.adopting import ADOPT_ORPHAN, AdoptOrphan
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.credits import BeginPayout
 from tallybook.collection.operations.items import RULE_ITEM, RuleItem
@@ -15,6 +19,7 @@ from tallybook.collection.tasks.paying import pay_out_credit
 from tallybook.collection.tasks.reading import read
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.model import Action, ItemKind, OperatorItem, Transfer
+from tallybook.processor.queries import first_fact_on
 from tallybook.processor.rules import ALLOWED_ACTIONS
 from tallybook.writer.model import Command, Outcome
 
@@ -31,6 +36,10 @@ class Ruling:
     """For an orphan: the unknown transfer that it turns out to be."""
     transaction_id: str | None = None
     """For an unknown transfer: the id that the Processor knows it by."""
+    subject_id: str | None = None
+    """For an orphan to be adopted: whose row it collected."""
+    number: int | None = None
+    """For an orphan to be adopted: the number of that row."""
 
 
 async def resolve_item(
@@ -61,6 +70,8 @@ async def resolve_item(
         raise Refused(Refusal("action_not_allowed", param="action", details={"allowed": shown}))
     if ruling.action is Action.REFUND:
         return await _refund(context, item, ruling, key)
+    if ruling.action is Action.ADOPT:
+        return await _adopt(context, item, ruling, key)
     if transfer is not None:
         business = BUSINESSES.of(transfer.kind)
         command = business.ruling(item, ruling.action, ruling.reason, ruling.by)
@@ -77,6 +88,37 @@ async def resolve_item(
         transfer=transfer,
     )
     return await context.door.ask(Command(RULE_ITEM, asked, key))
+
+
+async def _adopt(
+    context: CollectionContext, item: OperatorItem, ruling: Ruling, key: str | None
+) -> Outcome:
+    """Put an orphan on record as the debit of a plan's row, of which this copy knew nothing.
+
+    Raises: Refused `row_not_open`.
+    """
+
+    def load(connection: Connection) -> tuple[Installment | None, date | None]:
+        first_on = first_fact_on(connection, item.about)
+        if ruling.subject_id is None or ruling.number is None:
+            return None, first_on
+        return queries.find_row(connection, ruling.subject_id, ruling.number), first_on
+
+    row, first_on = await read(context, load)
+    if row is None:
+        details = {"number": ruling.number or 0}
+        raise Refused(Refusal("row_not_open", param="number", details=details))
+    asked = AdoptOrphan(
+        transaction_id=item.about,
+        installment_id=row.id,
+        number=row.number,
+        subject_id=row.subject_id,
+        sent_on=first_on or item.opened_on,
+        reason=ruling.reason,
+        by=ruling.by,
+        sender=this_process(),
+    )
+    return await context.door.ask(Command(ADOPT_ORPHAN, asked, key))
 
 
 async def _refund(

@@ -16,7 +16,9 @@ from tallybook.collection import queries
 from tallybook.collection.model import Run, RunState
 from tallybook.collection.operations.reports import OPEN_ITEM, REPORTS_ABOUT, OpenItem
 from tallybook.collection.operations.runs import DAILY, KEEP_RUN, START_RUN, KeepRun, StartRun
+from tallybook.collection.operations.switching import SET_SENDING, SetSending
 from tallybook.collection.operations.transfers import RELEASE_HOLD, TIME_OUT, MarkTransfer
+from tallybook.collection.tasks.capping import Capping
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.matching import rule_absent
 from tallybook.collection.tasks.reading import read, read_chunks, work_through
@@ -26,14 +28,21 @@ from tallybook.collection.tasks.settling import Tally, settle
 from tallybook.collection.views import run_view
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.processor.model import ItemKind, Transfer
+from tallybook.processor.model import ItemKind, Sending, SendingState, Transfer
 from tallybook.processor.port import ReportUnavailable
+from tallybook.processor.queries import (
+    find_sending,
+    first_sent_on,
+    has_open_orphans,
+    list_override_days,
+)
 from tallybook.processor.rules import (
     are_reports_missing,
     covered_days,
     covered_days_since,
     has_timed_out,
     is_in_gap,
+    is_interval_accounted_for,
 )
 from tallybook.processor.sender import Sent
 from tallybook.writer.model import Command, Operation
@@ -43,6 +52,9 @@ NOT_CONNECTED_MAX = 20
 
 KEEP_SECONDS = 15
 """How often the holder of a run says that it is alive."""
+
+_STOPPED = "stopped"
+"""Why a run sent nothing, or no more: sending is stopped, or the book is a restored copy."""
 
 _DAY = timedelta(days=1)
 
@@ -116,6 +128,7 @@ class _DailyRun:
         await self._take_report()
         await self._settle()
         await self._mark_by_time()
+        await self._start_again()
         stopped = "missed" if self._catches_up else await self._send()
         summary = {
             "report": self._report,
@@ -227,8 +240,8 @@ class _DailyRun:
     def _are_reports_missing(self, connection: Connection) -> bool:
         last = queries.last_report_on(connection, self._day)
         # A person's word does for three days what a report would have done.
-        days = [*([last] if last else []), *queries.list_override_days(connection)]
-        return are_reports_missing(days, queries.first_sent_on(connection), self._day)
+        days = [*([last] if last else []), *list_override_days(connection)]
+        return are_reports_missing(days, first_sent_on(connection), self._day)
 
     async def _stop_without_reports(self) -> str:
         detail = (
@@ -241,41 +254,82 @@ class _DailyRun:
 
     async def _send(self) -> str | None:
 
-        def load(connection: Connection) -> int | None:
+        if not self._context.sending.is_open():
+            return _STOPPED
+
+        def load(connection: Connection) -> tuple[int, Capping] | None:
             if self._are_reports_missing(connection):
                 return None
-            return queries.count_due(connection, self._day)
+            caps = self._context.sending.caps
+            capping = Capping(connection, caps, self._day, self._context.currency)
+            return queries.count_due(connection, self._day), capping
 
-        total = await read(self._context, load)
-        if total is None:
+        found = await read(self._context, load)
+        if found is None:
             return await self._stop_without_reports()
+        total, capping = found
         self._progress.begin("send", total)
         if not total:
             return None
         refused_in_a_row, is_down = 0, False
-        async with aclosing(self._send_all()) as sending:
+        async with aclosing(self._send_all(capping)) as sending:
             async for rows, answered in sending:
                 for transfer, sent in answered:
                     refused_in_a_row = 0 if sent.is_connected else refused_in_a_row + 1
                     self._sent.add(_sent_as(sent), transfer)
                     is_down = is_down or refused_in_a_row >= NOT_CONNECTED_MAX
                 if is_down:
-                    return "not_connected"
+                    return "not_connected" if self._context.sending.is_open() else _STOPPED
+                if capping.is_run_over:
+                    return "run_capped"
+                if not self._context.sending.is_open():
+                    return _STOPPED
                 self._progress.advance(len(rows))
                 await self._still_ours()
         return None
 
-    def _send_all(self) -> AsyncGenerator[tuple[list[queries.DueRow], list[tuple[Transfer, Sent]]]]:
+    def _send_all(
+        self, capping: Capping
+    ) -> AsyncGenerator[tuple[list[queries.DueRow], list[tuple[Transfer, Sent]]]]:
         width = self._context.door.bulk_width
         due = read_chunks(
             self._context,
             lambda connection: queries.stream_due(connection, self._day, CHUNK // width),
         )
-        return work_through(
-            due,
-            lambda rows: send_due(self._context, rows, run_on=self._day, sender=self._holder),
-            at_once=width,
+
+        async def send(rows: list[queries.DueRow]) -> list[tuple[Transfer, Sent]]:
+            admitted, items = capping.admit(rows)
+            await self._context.door.ask_chunk(items)
+            return await send_due(self._context, admitted, run_on=self._day, sender=self._holder)
+
+        return work_through(due, send, at_once=width)
+
+    # -- a restored copy
+
+    async def _start_again(self) -> None:
+        """Let sending start by itself once reports account for what a restored copy lost."""
+
+        def load(connection: Connection) -> Sending | None:
+            sending = find_sending(connection)
+            if sending is None or sending.state is not SendingState.RECONCILING:
+                return None
+            if sending.lost_from is None or sending.lost_until is None:
+                return None
+            days = queries.list_report_days(connection, since=sending.lost_from)
+            accounted = is_interval_accounted_for(
+                sending.lost_from, sending.lost_until, self._day, covered_days(days)
+            )
+            return sending if accounted and not has_open_orphans(connection) else None
+
+        sending = await read(self._context, load)
+        if sending is None:
+            return
+        reason = (
+            f"complete reports cover {sending.lost_from} to {sending.lost_until} and five days"
+            " more, and nothing in them is unexplained"
         )
+        asked = SetSending(SendingState.OPEN, reason, "tallybook")
+        await self._context.door.ask(Command(SET_SENDING, asked))
 
 
 def _gap_item(transfer: Transfer) -> Command:

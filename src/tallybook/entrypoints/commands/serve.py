@@ -6,7 +6,7 @@ import gc
 import socket
 
 from tallybook.ambient.setting_types import is_loopback
-from tallybook.ambient.settings import load_settings
+from tallybook.ambient.settings import Settings, load_settings
 from tallybook.ambient.surroundings import SettingsError
 from tallybook.entrypoints.errors import CommandError
 
@@ -16,10 +16,11 @@ BACKLOG = 2048
 def serve(**given: object) -> None:
     """Serve the API until told to stop."""
     settings = load_settings(**given)
-    if not is_loopback(settings.host):
+    if not is_loopback(settings.host) and not _has_keys(settings):
         problem = (
-            f"This version serves only this machine: at {settings.host} anyone on the network could"
-            " move money, because API keys do not exist yet. Use --host 127.0.0.1."
+            f"Without an API key only this machine is served: at {settings.host} anyone on the"
+            " network could move money. Make a key with `tallybook keys create NAME --scope money`,"
+            " or use --host 127.0.0.1."
         )
         raise SettingsError([problem])
     with _listen(settings.host, settings.port) as listener:
@@ -30,6 +31,17 @@ def serve(**given: object) -> None:
         from tallybook.entrypoints.server import run
 
         run(settings, listener)
+
+
+def _has_keys(settings: Settings) -> bool:
+    from tallybook.access.tasks import has_keys
+    from tallybook.db.engine import open_database
+
+    database = open_database(settings.database_url.get_secret_value())
+    try:
+        return has_keys(database)
+    finally:
+        database.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from itertools import islice
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
+from tallybook.ambient.logs import describe_error
 from tallybook.ambient.secrets import Secrets
 from tallybook.db.engine import Database
 from tallybook.kernel.progress import NO_PROGRESS, Progress
-from tallybook.reports.verify import book, books, counter, evidence, order, plans
+from tallybook.reports.verify import book, books, counter, evidence, order, plans, seals
 from tallybook.reports.verify.words import Check, Discrepancy
+
+_log = logging.getLogger("tallybook.verify")
 
 FOUND_MAX = 1_000
 """So many discrepancies are enough of one check: a book that broken needs no longer list."""
@@ -18,9 +23,11 @@ FOUND_MAX = 1_000
 CHECKS: Mapping[str, Check] = {
     "entries": book.check_entries,
     "entry numbers": book.check_entry_numbers,
+    "accounts": seals.check_account_numbers,
     "balances": book.check_balances,
     "entry chain": book.check_entry_chain,
     "event chain": book.check_event_chain,
+    "seals": seals.check_seals,
     "plans": plans.check_plans,
     "plan rows": plans.check_rows,
     "transfers": plans.check_transfers,
@@ -58,9 +65,26 @@ def verify(
             connection.execute(text("SET LOCAL statement_timeout = 0"))
         progress.begin("verify", len(checks))
         for check in checks:
-            for count, discrepancy in enumerate(check(connection), start=1):
-                found.append(discrepancy)
-                if count >= FOUND_MAX:
-                    break
+            found += _run(check, connection)
             progress.advance()
+    return found
+
+
+def _run(check: Check, connection: Connection) -> list[Discrepancy]:
+    """Run one check. What it can't even read is a discrepancy, and the others still have a say."""
+    found: list[Discrepancy] = []
+    try:
+        for discrepancy in islice(check(connection), FOUND_MAX):
+            found.append(discrepancy)  # noqa: PERF402 - what was found before it broke is kept
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        _log.warning("a check could not read the book", exc_info=error)
+        found.append(
+            Discrepancy(
+                "rows_unreadable",
+                getattr(check, "__name__", "a check"),
+                "rows that can be read",
+                describe_error(error),
+                "a row holds what nothing of ours writes",
+            )
+        )
     return found

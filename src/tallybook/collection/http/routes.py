@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Header, Query
 from pydantic import Field
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tallybook.collection import queries
-from tallybook.collection.operations.business import BUSINESSES, CreditUse
-from tallybook.collection.operations.credits import BeginPayout
 from tallybook.collection.tasks.context import CollectionContext
-from tallybook.collection.tasks.paying import pay_out_credit
-from tallybook.collection.tasks.reading import read
 from tallybook.collection.tasks.requests import request_report, request_run
 from tallybook.collection.tasks.resolving import Ruling, resolve_item
 from tallybook.collection.views import (
     ITEM_PREFIX,
     REPORT_PREFIX,
     TRANSFER_PREFIX,
-    CreditUseView,
     ItemView,
     PayoutView,
     ReportTakenView,
@@ -34,22 +27,17 @@ from tallybook.collection.views import (
     report_view,
     run_view,
 )
-from tallybook.customers.model import BankAccount
-from tallybook.customers.queries import find_customer
-from tallybook.customers.views import BANK_ACCOUNT_PREFIX, CUSTOMER_PREFIX
 from tallybook.kernel.calendar import parse_date
 from tallybook.kernel.ids import parse_id
-from tallybook.kernel.money import parse_positive_amount
-from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.model import Action, ItemKind
+from tallybook.processor.queries import find_report_day
 from tallybook.wire.calls import Call, CallRoute, body_id, path_id
 from tallybook.wire.context import InContext
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
-from tallybook.wire.fields import Amount, Body, CurrencyCode, Day, Ident, Text
+from tallybook.wire.fields import Body, Day, Ident, Text
 from tallybook.wire.idempotency import HEADER, idempotency_key
 from tallybook.wire.paging import InPage, ListOf, bad_cursor, page_of
 from tallybook.wire.refusals import refusals
-from tallybook.writer.model import Command
 
 ROUTER = APIRouter(tags=["collection"], route_class=CallRoute)
 
@@ -59,7 +47,7 @@ REPORT_TYPES = ("text/csv", "text/plain", "application/octet-stream")
 TRANSACTION_ID_MAX = 255
 
 
-def _collecting(context: object) -> CollectionContext:
+def collecting(context: object) -> CollectionContext:
     """See the engine as collection does: the wire knows less of it than there is."""
     return cast("CollectionContext", context)
 
@@ -87,7 +75,7 @@ async def start_run(call: Call, body: NewRun | None = None) -> Response:
     """Run a business date: report, settle, re-plan, send. Answers once it is finished."""
     call.request.scope[COMMAND_IN_SCOPE] = "collection.run_day"
     day = body.business_date if body is not None else None
-    return call.respond(await request_run(_collecting(call.context), day, key=call.key))
+    return call.respond(await request_run(collecting(call.context), day, key=call.key))
 
 
 @ROUTER.get("/runs", response_model=ListOf[RunView])
@@ -155,7 +143,7 @@ async def take_processor_report(
     request.scope[COMMAND_IN_SCOPE] = "collection.take_report"
     raw = await call.read(*REPORT_TYPES, limit=REPORT_LIMIT)
     outcome = await request_report(
-        _collecting(context), _given(request, raw), report_on, key=call.key
+        collecting(context), _given(request, raw), report_on, key=call.key
     )
     return call.respond(outcome)
 
@@ -172,7 +160,7 @@ def list_processor_reports(context: InContext, page: InPage) -> Any:  # noqa: AN
     with context.database.snapshot() as connection:
         before = None
         if after is not None:
-            report_on = queries.find_report_day(connection, after)
+            report_on = find_report_day(connection, after)
             if report_on is None:
                 raise bad_cursor("no report has this id")
             before = report_on, after
@@ -197,6 +185,10 @@ class Resolution(Body):
         | None
     ) = None
     """For an unknown transfer: the id that the Processor knows it by."""
+    subject_id: Ident | None = None
+    """For an orphan to be adopted: the advance whose row it collected."""
+    number: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    """For an orphan to be adopted: the number of that row."""
     by: Annotated[Text, Field(max_length=100)] = "operator"
 
 
@@ -219,7 +211,7 @@ def list_operator_items(
     return page_of(found, page, item_view)
 
 
-_PAYOUT = {
+PAYOUT_RESPONSES = {
     201: {"model": PayoutView, "description": "A refund: the payout that it began."},
     202: {
         "model": PayoutView,
@@ -232,13 +224,15 @@ _PAYOUT = {
     "/operator-items/{item_id}/resolution",
     response_model=ItemView,
     responses={
-        **_PAYOUT,
+        **PAYOUT_RESPONSES,
         **refusals(
             "operator_item_not_found",
             "operator_item_resolved",
             "action_not_allowed",
             "transfer_needed",
             "transaction_id_taken",
+            "row_not_open",
+            "sending_stopped",
             "advance_state_wrong",
             "credit_insufficient",
             "processor_rejected",
@@ -259,139 +253,16 @@ async def resolve_operator_item(call: Call, item_id: str, body: Resolution) -> R
         by=body.by,
         transfer_id=transfer_id,
         transaction_id=body.transaction_id,
+        subject_id=_subject(body.subject_id),
+        number=body.number,
     )
     call.request.scope[COMMAND_IN_SCOPE] = "collection.resolve_item"
-    return call.respond(await resolve_item(_collecting(call.context), ruling, key=call.key))
+    return call.respond(await resolve_item(collecting(call.context), ruling, key=call.key))
 
 
-# -- customer credit ---------------------------------------------------------------------------
-
-
-class CreditApplication(Body):
-    """Credit to be used for something owed."""
-
-    amount: Amount
-    currency: CurrencyCode | None = None
-    subject_id: Ident | None = None
-    """What is owed, such as an advance; the oldest one if left out."""
-    reason: Text
-
-
-class CreditPayout(Body):
-    """Credit to be paid out."""
-
-    amount: Amount
-    currency: CurrencyCode | None = None
-    bank_account_id: Ident | None = None
-    """One of the customer's accounts; the oldest one if left out."""
-    reason: Text
-    by: Annotated[Text, Field(max_length=100)] = "operator"
-
-
-@ROUTER.post(
-    "/customers/{customer_id}/credit-applications",
-    status_code=201,
-    response_model=CreditUseView,
-    responses=refusals(
-        "customer_not_found",
-        "amount_invalid",
-        "currency_unknown",
-        "subject_not_found",
-        "subject_owes_less",
-        "credit_insufficient",
-    ),
-)
-async def apply_customer_credit(call: Call, customer_id: str, body: CreditApplication) -> Response:
-    """Use a customer's credit for something that they owe."""
-    context = _collecting(call.context)
-    customer = path_id(CUSTOMER_PREFIX, customer_id)
-    currency = body.currency or context.currency
-    asked = CreditUse(
-        customer_id=customer,
-        subject_id=body.subject_id,
-        amount_minor=parse_positive_amount(body.amount, currency),
-        currency=currency,
-        reason=body.reason,
-    )
-    await read(context, _existing(customer))
-    command = _application(asked)
-    return await call.ask(command.operation, command.input)
-
-
-def _application(asked: CreditUse) -> Command:
-    """Find the business whose subject it is. Raises: Refused `subject_not_found`."""
-    for business in BUSINESSES.all.values():
-        command = business.credit_application(asked)
-        if command is not None:
-            return command
-    raise Refused(Refusal("subject_not_found", param="subject_id"))
-
-
-@ROUTER.post(
-    "/customers/{customer_id}/credit-payouts",
-    status_code=201,
-    response_model=PayoutView,
-    responses={
-        202: _PAYOUT[202],
-        **refusals(
-            "customer_not_found",
-            "bank_account_not_found",
-            "amount_invalid",
-            "currency_unknown",
-            "currency_not_served",
-            "credit_insufficient",
-            "processor_rejected",
-        ),
-    },
-)
-async def pay_out_customer_credit(call: Call, customer_id: str, body: CreditPayout) -> Response:
-    """Pay a customer's credit out to one of their accounts."""
-    context = _collecting(call.context)
-    customer = path_id(CUSTOMER_PREFIX, customer_id)
-    currency = body.currency or context.currency
-    amount_minor = parse_positive_amount(body.amount, currency)
-    if currency != context.currency:
-        details = {"served": context.currency}
-        raise Refused(Refusal("currency_not_served", param="currency", details=details))
-    account = await read(context, _account_of(customer, body.bank_account_id))
-    asked = BeginPayout(
-        customer_id=customer,
-        account_id=account.id,
-        amount_minor=amount_minor,
-        currency=currency,
-        reason=body.reason,
-        by=body.by,
-        number_sealed=account.number_sealed,
-    )
-    call.request.scope[COMMAND_IN_SCOPE] = "collection.credit_payout"
-    return call.respond(await pay_out_credit(context, asked, key=call.key))
-
-
-def _existing(customer_id: str) -> Callable[[Connection], None]:
-    """See that a customer exists. Raises: Refused `customer_not_found`."""
-
-    def load(connection: Connection) -> None:
-        if find_customer(connection, customer_id) is None:
-            raise Refused(Refusal("customer_not_found"))
-
-    return load
-
-
-def _account_of(customer_id: str, named: str | None) -> Callable[[Connection], BankAccount]:
-    """Find the account to pay to. Raises: Refused `customer_not_found`, `bank_account_not_found`.
-
-    Accounts are never taken away, and the oldest stays the oldest: a copy of the request finds the
-    same one.
-    """
-
-    def load(connection: Connection) -> BankAccount:
-        _existing(customer_id)(connection)
-        account_id = None if named is None else parse_id(BANK_ACCOUNT_PREFIX, named)
-        account = None
-        if named is None or account_id is not None:
-            account = queries.find_account_of(connection, customer_id, account_id)
-        if account is None:
-            raise Refused(Refusal("bank_account_not_found", param="bank_account_id"))
-        return account
-
-    return load
+def _subject(text: str | None) -> str | None:
+    """Read a subject's id, whatever it is prefixed with; nonsense is nobody's."""
+    if text is None:
+        return None
+    prefix, _, _ = text.partition("_")
+    return parse_id(prefix, text)

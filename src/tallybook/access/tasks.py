@@ -1,0 +1,139 @@
+"""The key ring: which keys open the API now, kept in memory for two seconds at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import inspect
+
+from tallybook.access.model import ApiKey, Scope
+from tallybook.access.operations import (
+    CREATE_KEY,
+    NOTE_KEY_USE,
+    ROTATE_KEY,
+    CreateKey,
+    KeyText,
+    NoteKeyUse,
+    RotateKey,
+    is_use_news,
+)
+from tallybook.access.queries import list_keys
+from tallybook.access.rules import hash_key, hint_of, is_good, looks_like_key, write_key
+from tallybook.access.store import API_KEYS_TABLE
+from tallybook.ambient.clock import Clock
+from tallybook.db.engine import Database
+from tallybook.kernel.refusal import Refused
+from tallybook.writer.door import Door
+from tallybook.writer.model import Command, Outcome
+
+FRESH_SECONDS = 2.0
+"""How long the ring believes what it has read: so long a revoked key may still open something."""
+
+
+class AccessContext(Protocol):
+    """One running engine, as access sees it."""
+
+    @property
+    def database(self) -> Database:
+        """Where reads go."""
+        ...
+
+    @property
+    def door(self) -> Door:
+        """Where writes go."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """What time it is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the ring has read, and when."""
+
+    keys: Mapping[str, ApiKey]
+    """All keys, by the hash of their text."""
+    at: float
+
+
+class KeyRing:
+    """Tells whose key a text is. One query in two seconds, however many calls there are."""
+
+    def __init__(self, context: AccessContext) -> None:
+        self._context = context
+        self._read: _Read | None = None
+        self._reading = asyncio.Lock()
+        self._used: set[str] = set()
+
+    def is_fresh(self) -> bool:
+        """Tell whether what the ring knows may be believed without asking the book again."""
+        read = self._read
+        return read is not None and self._context.clock.monotonic() - read.at < FRESH_SECONDS
+
+    async def refresh(self) -> None:
+        """Read the keys anew; of callers that come together one reads for all."""
+        async with self._reading:
+            if self.is_fresh():
+                return
+            at = self._context.clock.monotonic()
+            keys = await asyncio.to_thread(self._load)
+            self._read = _Read({key.key_hash: key for key in keys}, at)
+        await self._note_uses()
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether no key was ever made. Once there was one, none is not the same as open."""
+        return self._read is not None and not self._read.keys
+
+    def find(self, text: str) -> ApiKey | None:
+        """Find the good key that a text is; None for any other text."""
+        if self._read is None or not looks_like_key(text):
+            return None
+        key = self._read.keys.get(hash_key(text))
+        if key is None or not is_good(key, self._context.clock.now()):
+            return None
+        if key.id not in self._used and is_use_news(key, self._context.clock.now()):
+            self._used.add(key.id)
+        return key
+
+    def _load(self) -> list[ApiKey]:
+        with self._context.database.reader() as connection:
+            return list_keys(connection)
+
+    async def _note_uses(self) -> None:
+        used, self._used = self._used, set()
+        for key_id in sorted(used):
+            try:
+                await self._context.door.ask(Command(NOTE_KEY_USE, NoteKeyUse(key_id)))
+            except Refused:
+                return  # the door is closed or full: it is not worth anybody's call
+
+
+def make_key(
+    door: Door, secret: bytes, name: str, scope: Scope, expires_at: datetime | None = None
+) -> tuple[str, Outcome]:
+    """Make a key; gives its text, which nobody can read again, and the outcome."""
+    text = write_key(secret)
+    asked = CreateKey(name, scope, KeyText(hash_key(text), hint_of(text)), expires_at)
+    return text, door.ask_now(Command(CREATE_KEY, asked))
+
+
+def rotate_key(door: Door, secret: bytes, key_id: str, kept_for: timedelta) -> tuple[str, Outcome]:
+    """Make another key for the client of an old one; gives its text and the outcome."""
+    text = write_key(secret)
+    asked = RotateKey(key_id, KeyText(hash_key(text), hint_of(text)), kept_for)
+    return text, door.ask_now(Command(ROTATE_KEY, asked))
+
+
+def has_keys(database: Database) -> bool:
+    """Tell whether a book has a key that is good for something, as far as it has keys at all."""
+    with database.reader() as connection:
+        if not inspect(connection).has_table(API_KEYS_TABLE.name):
+            return False
+        return any(key.revoked_at is None for key in list_keys(connection))

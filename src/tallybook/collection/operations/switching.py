@@ -1,0 +1,114 @@
+"""The switch of all sending: a person or a restore stops it, a person or reports start it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from tallybook.collection.operations.moving import close_item
+from tallybook.collection.operations.runs import NOBODY
+from tallybook.collection.views import sending_view
+from tallybook.kernel.ids import Ids
+from tallybook.kernel.refusal import Refusal
+from tallybook.processor.model import ItemKind, OperatorItem, Sending, SendingState
+from tallybook.processor.store import ITEMS, OPEN_ITEMS_ABOUT, SENDING
+from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
+
+SWITCH = "sending"
+RESTORED_ABOUT = "restored copy"
+"""What the item is about that waits while a restored book is reconciled."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetSending:
+    """What is to become of sending, who says so, and why."""
+
+    state: SendingState
+    reason: str
+    by: str
+    lost_from: date | None = None
+    lost_until: date | None = None
+
+
+class SetSendingOperation:
+    """Sets the switch. Its value is the switch as it stands then."""
+
+    name = "collection.set_sending"
+
+    def needs(self, command: SetSending, seen: View) -> Needs:
+        """Lock the switch; read what waits about a restored copy."""
+        del command, seen
+        return Needs(lock=((SENDING, SWITCH),), read=((OPEN_ITEMS_ABOUT, RESTORED_ABOUT),))
+
+    def decide(
+        self, view: View, command: SetSending, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Set it; a stop keeps what is known of a lost interval, a start ends it."""
+        before = view.row(SENDING, SWITCH)
+        after = Sending(
+            name=SWITCH,
+            state=command.state,
+            reason=command.reason,
+            changed_by=command.by,
+            changed_at=moment.now,
+            lost_from=command.lost_from,
+            lost_until=command.lost_until,
+        )
+        if command.state is SendingState.STOPPED and before is not None:
+            after = replace(after, lost_from=before.lost_from, lost_until=before.lost_until)
+        waiting = view.rows(OPEN_ITEMS_ABOUT, RESTORED_ABOUT)
+        added: list[tuple[Any, Any]] = [] if before else [(SENDING, after)]
+        changed: list[tuple[Any, Any]] = [(SENDING, after)] if before else []
+        if command.state is SendingState.RECONCILING and not waiting:
+            added.append((ITEMS, _restored_item(after, moment, ids)))
+        if command.state is SendingState.OPEN:
+            changed += (
+                (ITEMS, close_item(item, "started", moment, reason=command.reason, by=command.by))
+                for item in waiting
+            )
+        body = {"reason": command.reason, "by": command.by}
+        return Decision(
+            added=added,
+            changed=changed,
+            events=(Event(f"collection.sending.{_VERBS[command.state]}", NOBODY, body),),
+            reply=Reply(200, sending_view(after)),
+            value=after,
+        )
+
+
+_VERBS = {
+    SendingState.OPEN: "started",
+    SendingState.STOPPED: "stopped",
+    SendingState.RECONCILING: "held",
+}
+
+
+def _restored_item(sending: Sending, moment: Moment, ids: Ids) -> OperatorItem:
+    return OperatorItem(
+        id=ids.fresh(),
+        kind=ItemKind.RESTORED,
+        about=RESTORED_ABOUT,
+        transfer_id=None,
+        subject_id=None,
+        customer_id=None,
+        transfer_kind=None,
+        amount_minor=None,
+        currency=None,
+        detail=(
+            f"This book is a restored copy. What was sent from {sending.lost_from} to"
+            f" {sending.lost_until} may be missing from it, so nothing is sent. Let reports come"
+            " in and rule on the orphans they show; sending starts by itself once complete"
+            " reports cover these days and five more, or when a person starts it."
+        ),
+        is_open=True,
+        opened_on=moment.today,
+        opened_at=moment.now,
+        action=None,
+        reason=None,
+        resolved_by=None,
+        resolved_at=None,
+    )
+
+
+SET_SENDING = SetSendingOperation()

@@ -1,0 +1,105 @@
+"""What stands before all sending: the switch, and the caps on debits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from tallybook.ambient.clock import Clock
+from tallybook.collection.operations.switching import SET_SENDING, SetSending
+from tallybook.collection.rules import Caps
+from tallybook.db.engine import Database
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.processor.model import Sending
+from tallybook.processor.queries import find_sending
+from tallybook.writer.door import Door
+from tallybook.writer.model import Command, Outcome
+from tallybook.writer.queries import find_commands
+
+_log = logging.getLogger("tallybook.sending")
+
+FRESH_SECONDS = 0.02
+"""How old the switch's state may be when a call's first byte leaves. Units: seconds."""
+SETTLED_SECONDS = 5 * FRESH_SECONDS
+"""How long a stop waits before it is answered: then no call begins any more, in any process."""
+BY_SETTING = "TALLYBOOK_SENDING_STOPPED is set"
+
+
+@dataclass(slots=True)
+class _Looked:
+    why_not: str | None
+    at: float
+
+
+class SendingGuard:
+    """Asked before each call to the Processor whether it may be made."""
+
+    def __init__(
+        self, database: Database, clock: Clock, *, caps: Caps, is_stopped: bool = False
+    ) -> None:
+        """Guard one book's sending; `is_stopped` by this process's settings wins over the book."""
+        self.caps = caps
+        self._database = database
+        self._clock = clock
+        self._is_stopped = is_stopped
+        self._looked: _Looked | None = None
+
+    def is_open(self) -> bool:
+        """Tell whether a call may be made now; what can't be read is closed."""
+        return self.why_not() is None
+
+    def why_not(self) -> str | None:
+        """Tell why nothing may be sent now; None where something may."""
+        if self._is_stopped:
+            return BY_SETTING
+        looked = self._looked
+        now = self._clock.monotonic()
+        if looked is None or now - looked.at > FRESH_SECONDS:
+            # The time before the look: it may be older than its answer, never younger.
+            looked = self._looked = _Looked(self._look(), now)
+        return looked.why_not
+
+    def _look(self) -> str | None:
+        try:
+            with self._database.reader() as connection:
+                sending = find_sending(connection)
+        except (SQLAlchemyError, OSError):
+            _log.exception("whether sending is stopped can't be read")
+            return "the book does not answer"
+        return None if sending is None or sending.is_open else why_closed(sending)
+
+
+def why_closed(sending: Sending) -> str:
+    """Tell in a few words why the switch does not let anything through."""
+    return f"{sending.state.value} by {sending.changed_by}: {sending.reason}"
+
+
+async def set_sending(door: Door, asked: SetSending, *, key: str | None = None) -> Outcome:
+    """Set the switch. Once this is answered nothing that it forbids begins any more."""
+    outcome = await door.ask(Command(SET_SENDING, asked, key))
+    await asyncio.sleep(SETTLED_SECONDS)
+    return outcome
+
+
+def refuse_while_stopped(
+    guard: SendingGuard, database: Database, keys: Sequence[str | None]
+) -> None:
+    """Refuse to begin what would be sent, unless its key was used before and has a reply.
+
+    The refusal is not kept under the key: it is no answer to what was asked.
+
+    Raises: Refused `sending_stopped`.
+    """
+    why = guard.why_not()
+    if why is None:
+        return
+    known = [key for key in keys if key is not None]
+    if known:
+        with database.reader() as connection:
+            if find_commands(connection, known):
+                return
+    raise Refused(Refusal("sending_stopped", details={"reason": why}))

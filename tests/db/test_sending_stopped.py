@@ -1,0 +1,187 @@
+"""The kill switch, the caps, and one date's run only once: nothing is sent that may not be."""
+
+from pathlib import Path
+
+import pytest
+
+from tallybook.ambient.clock import SystemClock
+from tallybook.collection.operations.switching import SetSending
+from tallybook.collection.rules import Caps
+from tallybook.collection.tasks import switch as switch_tasks
+from tallybook.collection.tasks.run import RunDone, run_day
+from tallybook.collection.tasks.switch import SendingGuard, set_sending
+from tallybook.db.engine import open_database
+from tallybook.kernel.refusal import Refused
+from tallybook.processor.model import Action, ItemKind, SendingState
+from tallybook.processor.port import TransferOrder
+from tallybook.reports.verify import verify
+from tests.played import Played, accepted
+
+STOP = SetSending(SendingState.STOPPED, "something is wrong", "ann")
+START = SetSending(SendingState.OPEN, "it was nothing", "ann")
+NUMBERS = [f"DE8937040044053201{number:04d}" for number in range(6)]
+
+
+def set_to(played: Played, asked: SetSending) -> None:
+    outcome = played.wait(set_sending(played.door, asked))
+    assert outcome.status == 200
+
+
+def stopped(done: RunDone) -> str | None:
+    return done.view["summary"]["sending_stopped"]
+
+
+def prepared(played: Played, count: int = 6) -> None:
+    """Pay out advances whose first debits are due after a week."""
+    for number in NUMBERS[:count]:
+        played.customer(number)
+        played.advance(number)
+    for call in list(played.rail.calls):
+        played.rail.tell(call.executed_as, "success")
+    played.run_until(6)
+
+
+def test_nothing_begins_while_sending_is_stopped_and_what_was_due_goes_out_later(
+    book_url: str, tmp_path: Path
+) -> None:
+    with Played(book_url, tmp_path) as played:
+        prepared(played, 2)
+        before = len(played.rail.calls)
+        set_to(played, STOP)
+        with pytest.raises(Refused) as refused:
+            played.advance(NUMBERS[0], key="later")
+        assert refused.value.refusal.code == "sending_stopped"
+        assert stopped(played.run(1)) == "stopped"
+        assert len(played.rail.calls) == before
+        set_to(played, START)
+        # The refusal was no answer to what was asked under the key: it may be asked again.
+        assert played.advance(NUMBERS[0], key="later").status == 201
+        assert stopped(played.run(1)) is None
+        assert len(played.rail.calls) == before + 1 + 2
+        assert verify(played.database) == []
+
+
+def test_a_reply_that_is_known_is_given_though_sending_is_stopped(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    with Played(sqlite_book_url, tmp_path) as played:
+        played.customer()
+        first = played.advance(key="k")
+        set_to(played, STOP)
+        again = played.advance(key="k")
+        assert (again.replayed, again.body) == (True, first.body)
+
+
+def test_a_run_in_progress_sees_the_stop_before_its_next_call(
+    book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is another process that stops: only the book tells of it."""
+    monkeypatch.setattr(switch_tasks, "FRESH_SECONDS", 0.0)
+    with Played(book_url, tmp_path) as played:
+        prepared(played)
+        before, said = len(played.rail.calls), []
+
+        def stop_at_the_third(order: TransferOrder) -> None:
+            said.append(order)
+            if len(said) == 3:
+                other = Played(book_url, tmp_path)
+                try:
+                    other.door.ask_now(_command(STOP))
+                finally:
+                    other.door.close()
+                    other.database.close()
+
+        played.rail.says = stop_at_the_third
+        assert stopped(played.run(1)) == "stopped"
+        assert len(played.rail.calls) == before + 3
+        # What was not sent is not an attempt: it is due as it was, and nothing is owed twice.
+        played.rail.says = accepted
+        set_to(played, START)
+        played.run(1)
+        assert len(played.rail.calls) == before + 6
+        assert len({call.order.dst_bank_account for call in played.rail.calls[before:]}) == 6
+        assert verify(played.database) == []
+
+
+def _command(asked: SetSending) -> switch_tasks.Command:
+    return switch_tasks.Command(switch_tasks.SET_SENDING, asked)
+
+
+def test_a_setting_stops_one_process_whatever_the_book_says(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    with Played(sqlite_book_url, tmp_path) as played:
+        prepared(played, 1)
+        played.sending = SendingGuard(played.database, played.clock, caps=Caps(), is_stopped=True)
+        assert stopped(played.run(1)) == "stopped"
+        assert "SENDING_STOPPED" in str(played.sending.why_not())
+
+
+def test_a_switch_that_cant_be_read_is_closed(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'empty.db'}")
+    try:
+        assert not SendingGuard(database, SystemClock(), caps=Caps()).is_open()
+    finally:
+        database.close()
+
+
+def test_a_debit_over_its_cap_waits_for_a_person(book_url: str, tmp_path: Path) -> None:
+    with Played(book_url, tmp_path, caps=Caps(debit_minor=99)) as played:
+        prepared(played, 1)  # 12 rows of 1.00
+        before = len(played.rail.calls)
+        played.run(1)
+        played.run(1)
+        assert len(played.rail.calls) == before
+        (item,) = played.items(ItemKind.DEBIT_CAPPED)
+        assert "1.00 USD" in item.detail
+        assert "0.99 USD" in item.detail
+        played.rule(ItemKind.DEBIT_CAPPED, Action.OVERRIDE)
+        played.run(1)
+        assert [call.order.amount for call in played.rail.calls[before:]] == ["1.00"]
+        assert verify(played.database) == []
+
+
+def test_one_account_is_debited_up_to_its_cap_on_a_date(book_url: str, tmp_path: Path) -> None:
+    caps = Caps(account_day_minor=150)
+    with Played(book_url, tmp_path, caps=caps, on_failed_debit="next_due_date") as played:
+        played.customer()
+        played.advance()
+        played.advance()
+        for call in list(played.rail.calls):
+            played.rail.tell(call.executed_as, "success")
+        played.run_until(6)
+        before = len(played.rail.calls)
+        played.run(1)  # two advances have a row of 1.00 due; two debits a date are allowed
+        assert len(played.rail.calls) == before + 1
+        assert len(played.items(ItemKind.DEBIT_CAPPED)) == 1
+        played.run(1)
+        assert len(played.rail.calls) == before + 2, "the next date has room again"
+        assert verify(played.database) == []
+
+
+def test_a_run_stops_at_its_cap_and_the_rest_goes_out_in_the_next_ones(
+    book_url: str, tmp_path: Path
+) -> None:
+    with Played(book_url, tmp_path, caps=Caps(run_minor=250)) as played:
+        prepared(played)
+        before = len(played.rail.calls)
+        days = [stopped(played.run(1)) for _ in range(3)]
+        assert days == ["run_capped", "run_capped", None]
+        assert len(played.rail.calls) == before + 6
+        assert len(played.items(ItemKind.RUN_CAPPED)) == 2
+        assert verify(played.database) == []
+
+
+def test_one_dates_run_is_never_sent_twice(book_url: str, tmp_path: Path) -> None:
+    with Played(book_url, tmp_path) as played, Played(book_url, tmp_path) as other:
+        other.clock, other.rail.clock = played.clock, played.clock
+        prepared(played, 3)
+        played.run(1)
+        sent = len(played.rail.calls)
+        for attempt in range(60):
+            if attempt % 10 == 9:
+                played.reopen()
+            for book in (played, other):
+                assert book.wait(run_day(book)).was_finished
+        assert len(played.rail.calls) == sent
+        assert other.rail.calls == []
