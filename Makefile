@@ -26,18 +26,20 @@ help: ## list the targets
 
 install: $(INSTALLED) ## put Tallybook and its tools into .venv (needs Python 3.11 or newer, pip, make and git)
 
-# pip brings uv, uv brings the rest exactly as locked. Where only pip reaches a package index
-# (a mirror in pip.conf), pip brings the same locked versions, hashes checked.
+# pip brings uv, uv brings the rest exactly as locked, trusting the certificates that this machine
+# trusts. Where only pip reaches a package index (a mirror in pip.conf), pip brings the same locked
+# versions, hashes checked; without looking at dependencies, for the lock has all of them, and
+# older pips take `coverage[toml]` for something that it does not have.
 $(INSTALLED): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo 'Tallybook needs Python 3.11 or newer: make install PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv --without-pip .venv
 	@[ "$$($(BIN)/uv --version 2>/dev/null | cut -d ' ' -f 2)" = "$(UV_PIN:uv==%=%)" ] \
 	  || $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check '$(UV_PIN)'
-	@$(BIN)/uv sync --frozen --quiet || { \
+	@$(BIN)/uv sync --frozen --quiet --system-certs || { \
 	  echo 'uv could not install the locked packages; trying pip, which may know another package index' >&2; \
 	  $(BIN)/uv export --frozen --quiet --no-emit-project --output-file .venv/locked.txt; \
-	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --require-hashes -r .venv/locked.txt; \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/locked.txt; \
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-deps --editable .; }
 	@touch $(INSTALLED)
 	@echo 'installed: .venv/bin/tallybook'
