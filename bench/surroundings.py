@@ -4,11 +4,12 @@ import os
 import platform
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 from tests.postgres import Databases, Server
 
 
@@ -39,6 +40,36 @@ def places(
             databases = Databases(server.url)
             home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             yield Place("postgresql", databases.create(), home)
+
+
+class DatabaseTime:
+    """The processor time of a PostgreSQL on this machine, all of its processes together."""
+
+    def __init__(self, url: str) -> None:
+        with psycopg.connect(url) as connection:
+            self._server = _parent(connection.info.backend_pid)
+
+    def seconds(self) -> float:
+        """Tell what it has used up to now. Units: seconds."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                pid, fields = int(stat.parent.name), _stat(stat)
+                if pid == self._server:
+                    # With its children that have ended.
+                    ticks += sum(map(int, fields[11:15]))
+                elif int(fields[1]) == self._server:
+                    ticks += sum(map(int, fields[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _parent(pid: int) -> int:
+    return int(_stat(Path(f"/proc/{pid}/stat"))[1])
+
+
+def _stat(path: Path) -> list[str]:
+    """Read what stands after the name of a process, which may hold anything."""
+    return path.read_text().rpartition(")")[2].split()
 
 
 def report(title: str, rows: Sequence[tuple[str, ...]]) -> None:

@@ -749,6 +749,24 @@ def test_fail_then_success_that_a_person_does_not_believe(book: Played) -> None:
     assert (book.balances(), book.items()) == ({}, [])
 
 
+def test_success_and_fail_of_one_day_count_as_returned_until_a_person_says_otherwise(
+    book: Played,
+) -> None:
+    book.pay_out()
+    book.run_until(7)
+    ident = book.debit_of(1).transaction_id
+    book.rail.tell(ident, "success")
+    book.rail.tell(ident, "fail")
+    book.run(1)
+    assert book.debit_of(1).state is S.RETURNED
+    assert book.balances() == {"cash:bank": -1200, "receivable:advances": 1200}
+    book.rule(ItemKind.CONTRADICTION, Action.CONFIRM_EXECUTED)
+    assert book.debit_of(1).state is S.SUCCEEDED
+    assert book.rows()[13].state == "cancelled"
+    book.collect(*range(2, 13))
+    assert (book.balances(), book.items()) == ({}, [])
+
+
 def test_news_against_a_ruling_waits_for_a_person_who_takes_it_back(book: Played) -> None:
     book.pay_out()
     book.run_until(13)

@@ -16,6 +16,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tallybook.advances.model import Payout
+from tallybook.advances.queries import list_advances
 from tallybook.collection.tasks.reports import take_report
 from tallybook.collection.tasks.settling import settle
 from tallybook.processor.model import ItemKind, TransferState
@@ -96,6 +98,7 @@ def book_after(base: Base, reports: Sequence[tuple[date, bytes]]) -> dict[str, A
         for on, raw in reports:
             book.wait(take_report(book, raw, on))
             book.wait(settle(book))
+            nobody_paid_too_much(book)
         assert verify(book.database) == []
         wholes = [book.whole(which) for which in range(ADVANCES)]
         idents = {t.id: t.transaction_id for whole in wholes for t in whole.transfers}
@@ -115,6 +118,16 @@ def book_after(base: Base, reports: Sequence[tuple[date, bytes]]) -> dict[str, A
         }
     path.unlink()
     return ended
+
+
+def nobody_paid_too_much(book: Played) -> None:
+    """Hold that whatever is collected above what is owed is the customer's credit at once."""
+    with book.database.reader() as connection:
+        found = list_advances(connection, limit=ADVANCES)
+    assert len(found) == ADVANCES
+    for advance, plan in found:
+        owed = 0 if advance.payout is Payout.VOID else advance.total_minor
+        assert plan.succeeded_minor + advance.applied_minor - advance.credited_minor <= owed
 
 
 @st.composite

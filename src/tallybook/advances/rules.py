@@ -8,12 +8,12 @@ is missing, and nothing else. Source: T4, G.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 
 from tallybook.advances.model import Advance, AdvanceStatus, AdvanceTerms, Payout
 from tallybook.collection.model import Plan
 from tallybook.customers.model import Customer, CustomerStatus, Standing
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.refusal import Refusal
 from tallybook.ledger.model import Chart, Entry, Posting

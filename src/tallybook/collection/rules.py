@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from tallybook.collection.model import (
@@ -16,6 +16,7 @@ from tallybook.collection.model import (
 )
 from tallybook.kernel.arithmetic import split_evenly
 from tallybook.kernel.calendar import add_days
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 from tallybook.processor.model import Transfer, TransferState
 from tallybook.processor.rules import IN_FLIGHT

@@ -143,24 +143,26 @@ def _statement(step: Step) -> tuple[bytes, tuple[Any, ...]]:
         case Select():
             return _select_text(step.rows, step.by, step.lock, step.where), _keys(step)
         case Insert():
-            return _insert_text(step.rows), (_json(step.rows, step.values),)
+            return _insert_text(step.rows), (_json(step.values),)
         case Update():
-            return _update_text(step.rows), (_json(step.rows, step.values),)
+            return _update_text(step.rows), (_json(step.values),)
         case Accumulate():
             text = _accumulate_text(step.rows, step.columns)
-            return text, (_json(step.rows, step.values),)
+            return text, (_json(step.values),)
 
 
 def _keys(step: Select) -> tuple[Any, ...]:
     if len(step.by) == 1:
+        if step.rows.types[step.rows.columns.index(step.by[0])] == "uuid":
+            # Ids are hex digits, and never quoted: written as one text they need no adapter each.
+            return ("{" + ",".join(step.keys) + "}",)
         return (list(step.keys),)
     return tuple([key[index] for key in step.keys] for index in range(len(step.by)))
 
 
-def _json(rows: RowMap[Any], values: Sequence[Any]) -> str:
-    names = rows.columns
-    records = [dict(zip(names, rows.values(row), strict=True)) for row in values]
-    return to_json(records, bytes_mode="hex").decode()
+def _json(values: Sequence[Any]) -> str:
+    """Write rows as objects; a row's fields are named as its columns."""
+    return to_json(values, bytes_mode="hex").decode()
 
 
 @cache

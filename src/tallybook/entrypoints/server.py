@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -25,6 +24,7 @@ from tallybook.entrypoints.api import make_app
 from tallybook.entrypoints.daily import make_scheduler
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
+from tallybook.entrypoints.garbage import keep_what_is_loaded
 from tallybook.entrypoints.scheduler import Scheduler
 from tallybook.retail.tasks.invoices import InvoiceMailer, send_by_smtp, send_to_spool
 
@@ -100,10 +100,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        # What is here now stays: looking at it again and again cost up to 80 ms at a time.
-        gc.collect()
-        gc.freeze()
-        gc.enable()
+        keep_what_is_loaded()
         self._announce()
 
     def capture_signals(self) -> Any:  # noqa: ANN401 - uvicorn's own return type is narrower

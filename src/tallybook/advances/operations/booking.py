@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -34,6 +34,7 @@ from tallybook.collection.rules import (
 from tallybook.collection.store import INSTALLMENT_BY_ID, INSTALLMENTS, PLANS, UNSENT_OF
 from tallybook.customers.model import CustomerCredit, Standing
 from tallybook.customers.store import CREDITS, STANDINGS
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.refusal import Refusal

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tallybook.collection.operations.business import BUSINESSES, TransferChange
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 from tallybook.processor.model import (
     ItemKind,

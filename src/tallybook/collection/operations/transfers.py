@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from tallybook.collection.operations.business import BUSINESSES
@@ -15,6 +15,7 @@ from tallybook.collection.operations.moving import (
     with_items,
 )
 from tallybook.collection.rules import NOT_CONNECTED
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import (

@@ -12,6 +12,7 @@ from tallybook.ambient.settings import load_settings
 from tallybook.collection.tasks.run import RunDone
 from tallybook.collection.tasks.run import run_day as run_one
 from tallybook.entrypoints.engine import Engine
+from tallybook.entrypoints.garbage import keep_what_is_loaded
 from tallybook.entrypoints.progress import StopWhen, show_progress, stop_at_signals
 from tallybook.entrypoints.tables import format_table
 
@@ -21,6 +22,7 @@ def run_day(day: date | None, **given: object) -> None:
     settings = load_settings(**given)
     log_to(level="WARNING", style=settings.log_format)
     engine = Engine.open(settings)
+    keep_what_is_loaded()
     done = asyncio.run(_run(engine, day))
     print("\n".join(run_lines(done)))
 

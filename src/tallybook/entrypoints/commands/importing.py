@@ -15,6 +15,7 @@ from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import load_settings
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
+from tallybook.entrypoints.garbage import keep_what_is_loaded
 from tallybook.entrypoints.progress import StopWhen, show_progress, stop_at_signals
 from tallybook.entrypoints.tables import format_table
 from tallybook.kernel.progress import Progress
@@ -81,6 +82,7 @@ def import_file(
 
 
 async def _import(engine: Engine, run: RunImport[S], stream: BinaryIO, refusals: Refusals) -> S:
+    keep_what_is_loaded()
     async with engine:
         with stop_at_signals() as stop, show_progress() as shown:
             shown.begin("import", _count_lines(stream))
