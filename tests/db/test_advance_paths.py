@@ -6,6 +6,7 @@ Source: P2-P8, A5, A8-A13, G. Amounts are minor units; an advance is 1200 in twe
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -68,7 +69,8 @@ def open_book(book_url: str, tmp_path: Path) -> Iterator[Any]:
     yield open_one
     for each in opened:
         each.__exit__(None, None, None)
-        assert verify(open_database(book_url)) == []
+        with closing(open_database(book_url)) as database:
+            assert verify(database) == []
 
 
 def debits_lost(order: TransferOrder) -> Exception | None:
