@@ -6,7 +6,7 @@ reversed and backdated, in any order of arrival.
 
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
 
@@ -24,29 +24,11 @@ from tallybook.loans.rules.paying import (
 )
 from tallybook.loans.rules.schedule import interest_of, schedule
 from tests import loan_oracle as oracle
+from tests.loan_histories import draw_history, draw_loan
 
 HISTORIES = 10_000
 LOANS = 100_000
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-RATES = ("0", "10", "7.25", "0.01", "33.3333", "100", "12.5")
-INTERVALS = ("weekly", "biweekly", "monthly")
-
-
-def draw_loan(draw: Random, *, installments_most: int, policy: str = "exact") -> oracle.Loan:
-    """Draw terms that can be had: each row has at least one whole unit."""
-    installments = draw.randint(1, installments_most)
-    unit = draw.choice((1, 1, 1, 10, 100, 50_00))
-    least = installments * unit
-    return {
-        "principal": least + draw.randint(0, draw.choice((10, 1_000, 1_000_000, 10**12))),
-        "rate": draw.choice(RATES),
-        "installments": installments,
-        "interval": draw.choice(INTERVALS),
-        "start_on": date(2020, 1, 1) + timedelta(days=draw.randrange(1_500)),
-        "unit": unit,
-        "policy": policy,
-        "after": draw.choice((2, 2, 2, 1, 3)),
-    }
 
 
 def terms_of(loan: oracle.Loan) -> Terms:
@@ -125,78 +107,6 @@ def test_schedules_are_those_of_the_oracle() -> None:
 
 
 # -- histories -----------------------------------------------------------------------------------
-
-
-class History:
-    """What happened to one loan, in the order in which it was told of."""
-
-    def __init__(self, draw: Random, loan: oracle.Loan, seen: Counter[str]) -> None:
-        self.draw = draw
-        self.loan = loan
-        self.seen = seen
-        self.payments: list[oracle.Payment] = []
-        self.today: date = loan["start_on"]
-        rows = oracle.make_rows(loan)
-        self.step: int = max(1, (rows[-1]["due_on"] - self.today).days * 2 // 12)
-        self.total: int = sum(row["amount"] for row in rows)
-        self.middle: int = self.total // len(rows)
-
-    def live(self, count: int) -> None:
-        """Let so many things happen."""
-        for _ in range(count):
-            self.today += timedelta(days=self.draw.randrange(self.step + 1))
-            standing = [
-                payment
-                for payment in self.payments
-                if payment["status"] == "paid" and payment["reversed_on"] is None
-            ]
-            if standing and self.draw.random() < 0.25:
-                self.draw.choice(standing)["reversed_on"] = self.today
-                self.seen["reversed"] += 1
-            else:
-                self.pay()
-
-    def pay(self) -> None:
-        """Offer a payment: of today, or of an earlier day that is only told of now."""
-        days = (self.today - self.loan["start_on"]).days
-        back = self.draw.randrange(days + 1) if self.draw.random() < 0.4 else 0
-        status = self.draw.choice(("paid",) * 8 + ("pending", "failed"))
-        payment: oracle.Payment = {
-            "amount": self.amount(),
-            "effective_on": self.today - timedelta(days=back),
-            "status": status,
-            "reversed_on": None,
-        }
-        refused = oracle.offer(self.loan, self.payments, payment)
-        self.seen[refused or status] += 1
-        self.seen["backdated"] += back > 0
-
-    def amount(self) -> int:
-        if self.loan["policy"] == "exact":
-            row = oracle.oldest_unpaid(self.loan, self.payments)
-            amount: int = row["amount"] if row else self.middle
-            return amount + (self.draw.random() < 0.1)
-        most = self.draw.choice((self.middle, self.middle * 2, self.total, self.total * 2))
-        return self.draw.choice((self.middle, self.draw.randint(1, max(1, most))))
-
-    def days(self, count: int) -> list[date]:
-        """Choose days to look at: those on which something changes, and any."""
-        edges = [row["due_on"] + timedelta(days=1) for row in self.loan["rows"]]
-        for payment in self.payments:
-            edges += [payment["effective_on"], payment["reversed_on"] or payment["effective_on"]]
-        far = self.today + timedelta(days=120)
-        any_day = self.loan["start_on"] + timedelta(
-            days=self.draw.randrange((far - self.loan["start_on"]).days)
-        )
-        return [self.today, any_day, *self.draw.choices(edges, k=count - 2)]
-
-
-def draw_history(number: int, seen: Counter[str]) -> History:
-    draw = Random(number)
-    policy = ("exact", "flexible")[number % 2]
-    history = History(draw, draw_loan(draw, installments_most=10, policy=policy), seen)
-    history.live(draw.randint(1, 16))
-    return history
 
 
 def ours(terms: Terms, payments: list[Payment], as_of: date) -> dict[str, Any]:
