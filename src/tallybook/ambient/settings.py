@@ -76,6 +76,15 @@ class Settings(BaseSettings):
         description="The file with the key that seals account numbers; made on the first start as"
         " master.key in the data directory. Back it up apart from the database.",
     )
+    anchor_file: Path | None = Field(
+        default=None,
+        description="The file that `serve` writes the chains' heads into, by which a cut tail or a"
+        " restored copy is known; anchor.jsonl in the data directory. Best on another machine's"
+        " disk.",
+    )
+    anchor_minutes: float = Field(
+        default=60, gt=0, le=1_440, description="How often `serve` writes into that file."
+    )
     migrate: bool = Field(
         default=True, description="Whether a start brings an older database up to date by itself."
     )
@@ -272,6 +281,11 @@ class Settings(BaseSettings):
     def key_path(self) -> Path:
         """Tell where the sealing key is, or will be made."""
         return self.key_file or self.home / "master.key"
+
+    @property
+    def anchor_path(self) -> Path:
+        """Tell where the chains' heads are written."""
+        return self.anchor_file or self.home / "anchor.jsonl"
 
     @property
     def simulator_log(self) -> Path:

@@ -46,7 +46,12 @@ bills = typer.Typer(
 keys = typer.Typer(
     help="Make, list, replace and revoke API keys.", rich_markup_mode=None, no_args_is_help=True
 )
+sending = typer.Typer(
+    help="Stop and start all sending to the Processor.", rich_markup_mode=None,
+    no_args_is_help=True,
+)  # fmt: skip
 app.add_typer(keys, name="keys")
+app.add_typer(sending, name="sending")
 app.add_typer(bills, name="bills")
 app.add_typer(db, name="db")
 app.add_typer(imports, name="import")
@@ -257,19 +262,28 @@ def report(
 
 
 @_command(app)
-def verify(*, database: Database = None) -> None:
+def verify(
+    *,
+    anchor: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Hold the chains against anchors written before, too."),
+    ] = None,
+    database: Database = None,
+) -> None:
     """Check the whole book from raw rows.
 
     It recomputes balances, plans, claims, what the ledger must hold for each advance, and the hash
-    chains. It only reads, and may run beside a working server. Exits with 1 if anything disagrees.
+    chains, and sums up every table's rows against its seal. It only reads, and may run beside a
+    working server. Exits with 1 if anything disagrees.
 
     Examples:
       tallybook verify
       tallybook verify --database postgresql://tallybook@localhost/book
+      tallybook verify --anchor /mnt/elsewhere/anchor.jsonl
     """
     from tallybook.entrypoints.commands.verify import verify as run
 
-    run(database_url=database)
+    run(anchor, database_url=database)
 
 
 @_command(app)
@@ -646,3 +660,121 @@ def revoke_key(*, key_id: KeyId, database: Database = None) -> None:
     from tallybook.entrypoints.commands.keys import revoke
 
     revoke(key_id, database_url=database)
+
+
+@_command(app)
+def backup(
+    *,
+    file: Annotated[Path, typer.Argument(help="Where to; it must not be there yet.")],
+    database: Database = None,
+) -> None:
+    """Copy an SQLite book into a file, while it is in use.
+
+    The copy is of one moment, checked, and readable by its owner alone. The key that seals account
+    numbers is not in it.
+
+    Example:
+      tallybook backup /mnt/backups/billing-2026-03-01.db
+    """
+    from tallybook.entrypoints.commands.copies import backup as run
+
+    run(file, database_url=database)
+
+
+@_command(app)
+def restore(
+    *,
+    file: Annotated[Path, typer.Argument(help="A copy that `backup` made.")],
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Bring it back though `verify` finds faults.")
+    ] = False,
+    database: Database = None,
+) -> None:
+    """Bring a copy back as the book, where there is none.
+
+    The copy is verified first. Nothing is sent from it until the Processor's reports have accounted
+    for what was sent after it was made, or a person says so.
+
+    Example:
+      tallybook restore /mnt/backups/billing-2026-03-01.db --database billing.db
+    """
+    from tallybook.entrypoints.commands.copies import restore as run
+
+    run(file, is_verified=not unverified, database_url=database)
+
+
+@_command(app)
+def anchor(
+    *,
+    file: Annotated[Path, typer.Argument(help="The file; what it holds is added to.")],
+    database: Database = None,
+) -> None:
+    """Write where the book's chains stand into a file kept elsewhere.
+
+    `verify --anchor` finds by it what chains alone can't show: a tail that was cut off, history
+    that was written anew, an older copy.
+
+    Example:
+      tallybook anchor /mnt/elsewhere/anchor.jsonl
+    """
+    from tallybook.entrypoints.commands.copies import anchor as run
+
+    run(file, database_url=database)
+
+
+Reason = Annotated[str, typer.Option(help="Why; it is kept.")]
+By = Annotated[str, typer.Option(help="Who says so; it is kept.")]
+
+
+@_command(sending, "show")
+def show_sending(*, database: Database = None) -> None:
+    """Show whether anything may be sent to the Processor.
+
+    Example:
+      tallybook sending show
+    """
+    from tallybook.entrypoints.commands.sending import show
+
+    show(database_url=database)
+
+
+@_command(sending, "stop")
+def stop_sending(*, reason: Reason, by: By = "operator", database: Database = None) -> None:
+    """Stop all sending to the Processor, a run in progress included.
+
+    Once this returns no call to the Processor begins any more, in any process.
+
+    Example:
+      tallybook sending stop --reason "amounts look wrong" --by ann
+    """
+    from tallybook.entrypoints.commands.sending import change
+    from tallybook.processor.model import SendingState
+
+    change(SendingState.STOPPED, reason, by, database_url=database)
+
+
+@_command(sending, "start")
+def start_sending(*, reason: Reason, by: By = "operator", database: Database = None) -> None:
+    """Let sending go on: after a stop, or once a restored copy is reconciled.
+
+    Example:
+      tallybook sending start --reason "it was the report" --by ann
+    """
+    from tallybook.entrypoints.commands.sending import change
+    from tallybook.processor.model import SendingState
+
+    change(SendingState.OPEN, reason, by, database_url=database)
+
+
+@_command(sending, "hold")
+def hold_sending(*, reason: Reason, by: By = "operator", database: Database = None) -> None:
+    """Say that this book is a restored copy, such as one that pg_restore brought back.
+
+    Nothing is sent until reports have accounted for what was sent after the copy was made.
+
+    Example:
+      tallybook sending hold --reason "restored last night's base backup" --by ann
+    """
+    from tallybook.entrypoints.commands.sending import hold
+
+    hold(reason, by, database_url=database)

@@ -27,6 +27,7 @@ from tallybook.customers.store import BANK_ACCOUNTS_TABLE
 from tallybook.db import migrate
 from tallybook.db.engine import Database, open_database
 from tallybook.entrypoints.rail import open_processor
+from tallybook.entrypoints.restored import hold_if_restored
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import MINOR_MAX, parse_amount
 from tallybook.ledger.store import LedgerJournal
@@ -157,6 +158,7 @@ class Engine:
             )
             undo.pop_all()
         engine.go_on_from(last_date(database))
+        hold_if_restored(engine)
         return engine
 
     async def aclose(self) -> None:
@@ -184,6 +186,11 @@ class Engine:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+def open_door(database: Database, clock: Clock) -> Door:
+    """Open a door on a book that no program is to run on, such as a copy. Who opens it closes it."""
+    return Door(database.open_writer, LedgerJournal(), clock, FreshIds())
 
 
 def read_terms(settings: Settings) -> AdvanceTerms:

@@ -40,7 +40,7 @@ from tallybook.wire.context import Context
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
 from tallybook.wire.guard import CLIENT_IN_SCOPE
 from tallybook.wire.idempotency import HEADER, idempotency_key, respond, scoped_key
-from tallybook.wire.problems import REFUSAL_IN_SCOPE, answer_problem
+from tallybook.wire.problems import REFUSAL_IN_SCOPE, answer_problem, shown_name
 from tallybook.wire.refusals import refusals
 from tallybook.writer.model import Command, Operation, Outcome
 
@@ -284,6 +284,6 @@ def _check_query(request: Request, known: set[str]) -> None:
         elif "\0" in value:
             fault = "it has a character that is none"
         if fault is not None:
-            details = {"field": name[:100], "problem": fault}
-            raise Refused(Refusal("field_invalid", param=name[:100], details=details))
+            details = {"field": shown_name(name), "problem": fault}
+            raise Refused(Refusal("field_invalid", param=shown_name(name), details=details))
         seen.add(name)

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from tallybook.ambient.logs import mask
 from tallybook.kernel.refusal import REFUSALS, Refusal, Refused, problem
 
 PROBLEM_TYPE = "application/problem+json"
@@ -74,11 +75,19 @@ def refusal_of_errors(errors: Sequence[Any]) -> Refusal:
     return Refusal(code, param=field, details=details)
 
 
+def shown_name(name: str) -> str:
+    """Give a field's name the form in which an answer may repeat it.
+
+    An unknown field is named by whoever sent it, and could be anything: an account number, too.
+    """
+    return mask(name[:FIELD_CHARACTERS_SHOWN])
+
+
 def _field_and_problem(error: Any) -> tuple[str, str]:  # noqa: ANN401 - pydantic's or FastAPI's
     place = [str(part) for part in error["loc"]]
     if place and place[0] in _PLACES:
         place = place[1:]
-    field = ".".join(place)[:FIELD_CHARACTERS_SHOWN] or "body"
+    field = shown_name(".".join(place)) or "body"
     return field, _IN_OUR_WORDS.get(error["type"], str(error["msg"]))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tallybook.ambient.settings import load_settings
 from tallybook.db import migrate
 from tallybook.db.engine import open_database
@@ -9,14 +11,16 @@ from tallybook.entrypoints.errors import CommandError, ExitCode
 from tallybook.entrypoints.progress import show_progress
 from tallybook.reports.verify import CHECKS, format_discrepancies
 from tallybook.reports.verify import verify as verify_book
+from tallybook.reports.verify.anchors import Anchor, AnchorError, read_anchors
 
 
-def verify(**given: object) -> None:
+def verify(anchor: Path | None = None, **given: object) -> None:
     """Check the book that is set, and print what does not agree.
 
     Raises: CommandError: with discrepancies, or where there is no book of this version.
     """
     settings = load_settings(**given)
+    anchors = _read(anchor)
     database = open_database(settings.database_url.get_secret_value())
     try:
         revision = migrate.current_revision(database)
@@ -27,12 +31,22 @@ def verify(**given: object) -> None:
                 ExitCode.USAGE,
             )
         with show_progress() as progress:
-            found = verify_book(database, progress=progress)
+            found = verify_book(database, anchors=anchors, progress=progress)
         shown = database.shown
     finally:
         database.close()
     if not found:
-        print(f"{shown}: {len(CHECKS)} checks, and all agree.")
+        against = f", {len(anchors)} anchors among them" if anchors else ""
+        print(f"{shown}: {len(CHECKS)} checks{against}, and all agree.")
         return
     print(format_discrepancies(found))
     raise CommandError(f"{len(found)} things do not agree.", ExitCode.FOUND)
+
+
+def _read(path: Path | None) -> list[Anchor]:
+    if path is None:
+        return []
+    try:
+        return read_anchors(path)
+    except AnchorError as error:
+        raise CommandError(f"{error}.".capitalize(), ExitCode.USAGE) from error

@@ -14,7 +14,7 @@ from tallybook.ledger.model import Entry, Posting
 from tallybook.ledger.store import entry_hash
 from tallybook.reports.verify.words import Discrepancy, hex_of, rows_of
 from tallybook.writer.model import Moment
-from tallybook.writer.store import CHAIN_HEADS, FIRST_HASH, event_hash
+from tallybook.writer.store import BOOK_HEAD, CHAIN_HEADS, FIRST_HASH, event_hash
 
 
 def check_entries(connection: Connection) -> Iterator[Discrepancy]:
@@ -32,7 +32,8 @@ def check_entries(connection: Connection) -> Iterator[Discrepancy]:
         connection,
         "SELECT e.seq, e.postings_count, count(p.line) FROM entries e"
         " LEFT JOIN postings p ON p.entry_seq = e.seq"
-        " GROUP BY e.seq, e.postings_count HAVING count(p.line) <> e.postings_count",
+        " GROUP BY e.seq, e.postings_count HAVING count(p.line) <> e.postings_count"
+        " OR min(p.line) <> 1 OR max(p.line) <> e.postings_count",
     ):
         yield Discrepancy(
             "entry_postings_missing",
@@ -72,7 +73,9 @@ def check_entry_numbers(connection: Connection) -> Iterator[Discrepancy]:
                 "a number is missing before it",
             )
         last = connection.execute(text(f"SELECT coalesce(max(seq), 0) FROM {table}")).scalar_one()  # noqa: S608 - two names
-        head = connection.execute(select(CHAIN_HEADS.c[column])).scalar_one()
+        head = connection.execute(
+            select(CHAIN_HEADS.c[column]).where(CHAIN_HEADS.c.name == BOOK_HEAD)
+        ).scalar_one()
         if last != head:
             yield Discrepancy(
                 f"{table}_tail_cut",

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import InvalidRequestError
 
 from tallybook.ambient.logs import describe_error
 from tallybook.ambient.secrets import Secrets
 from tallybook.db.engine import Database
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.reports.verify import book, books, counter, evidence, order, plans, seals
+from tallybook.reports.verify.anchors import Anchor, check_anchors
 from tallybook.reports.verify.words import Check, Discrepancy
 
 _log = logging.getLogger("tallybook.verify")
+
+_UNREADABLE = (
+    ArithmeticError,
+    AssertionError,
+    InvalidRequestError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What a check runs into where a row holds what no row of ours does."""
 
 FOUND_MAX = 1_000
 """So many discrepancies are enough of one check: a book that broken needs no longer list."""
@@ -48,16 +60,23 @@ CHECKS: Mapping[str, Check] = {
 
 
 def verify(
-    database: Database, secrets: Secrets | None = None, *, progress: Progress = NO_PROGRESS
+    database: Database,
+    secrets: Secrets | None = None,
+    *,
+    anchors: Sequence[Anchor] = (),
+    progress: Progress = NO_PROGRESS,
 ) -> list[Discrepancy]:
     """Check the whole book; gives what does not agree, nothing where all is well.
 
-    With the book's key it opens the reports, too, and holds what is kept of them against them.
+    With the book's key it opens the reports, too, and holds what is kept of them against them; with
+    anchors, the chains against where they stood when those were written.
     Reads one snapshot and changes nothing, so it may run beside a working server.
     """
     checks = [*CHECKS.values()]
     if secrets is not None:
         checks.append(lambda connection: evidence.check_raw_reports(connection, secrets))
+    if anchors:
+        checks.append(lambda connection: check_anchors(connection, anchors))
     found: list[Discrepancy] = []
     with database.snapshot() as connection:
         if not database.is_sqlite:
@@ -76,7 +95,7 @@ def _run(check: Check, connection: Connection) -> list[Discrepancy]:
     try:
         for discrepancy in islice(check(connection), FOUND_MAX):
             found.append(discrepancy)  # noqa: PERF402 - what was found before it broke is kept
-    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+    except _UNREADABLE as error:
         _log.warning("a check could not read the book", exc_info=error)
         found.append(
             Discrepancy(

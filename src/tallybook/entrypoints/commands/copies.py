@@ -1,0 +1,161 @@
+"""`tallybook backup`, `restore` and `anchor`: copies of a book, and the proof of where it stood."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tallybook.ambient.clock import SystemClock
+from tallybook.ambient.settings import Settings, load_settings
+from tallybook.db import migrate
+from tallybook.db.copying import CopyError, copy_database, drafted, fold_log, refuse_existing
+from tallybook.db.engine import Database, open_database
+from tallybook.entrypoints.engine import bring_up_to_date, open_door
+from tallybook.entrypoints.errors import CommandError, ExitCode
+from tallybook.entrypoints.progress import show_progress
+from tallybook.entrypoints.restored import hold_sending
+from tallybook.kernel.progress import Progress
+from tallybook.reports.verify import format_discrepancies
+from tallybook.reports.verify import verify as verify_book
+from tallybook.reports.verify.anchors import append_anchor, last_event_on, read_anchor
+
+_FOR_SQLITE = (
+    "{what} is for SQLite. A PostgreSQL book is copied with pg_dump, and brought back with"
+    " pg_restore and `tallybook sending hold` (docs/operations.md)."
+)
+
+
+def backup(file: Path, **given: object) -> None:
+    """Copy the book into a file that is not there yet, while it is in use."""
+    settings = load_settings(**given)
+    database = open_database(settings.database_url.get_secret_value())
+    try:
+        source = _path_of(database, "Backup")
+        if not source.exists() or migrate.current_revision(database) is None:
+            raise CommandError(f"There is no book at {source}.", ExitCode.USAGE)
+        with show_progress() as progress, _told(), drafted(file) as draft:
+            _copy(source, draft, progress)
+            copy = open_database(f"sqlite:///{draft}")
+            try:
+                with copy.reader() as connection:
+                    last = last_event_on(connection)
+                    anchor = read_anchor(connection, SystemClock(settings.timezone).now())
+            finally:
+                copy.close()
+            fold_log(draft)
+    finally:
+        database.close()
+    events = 0 if anchor is None else anchor.event_seq
+    print(
+        f"{file} holds the book up to event {events} ({last or 'empty'}).\n"
+        f"The key is not in it: without {settings.key_path} no account number in it can be read."
+        " Keep that apart from it."
+    )
+
+
+def restore(file: Path, *, is_verified: bool, **given: object) -> None:
+    """Bring a copy back as the book, where there is none, with all sending held."""
+    settings = load_settings(**given)
+    database = open_database_without_making_it(settings)
+    target = _path_of(database, "Restore")
+    database.close()
+    with show_progress() as progress, _told():
+        refuse_existing(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with drafted(target) as draft:
+            _copy(file, draft, progress)
+            _prepare(draft, settings, progress, is_verified=is_verified)
+            fold_log(draft)
+    print(
+        f"{target} is the book of {file} again.\n"
+        "Nothing is sent from it until the Processor's reports have accounted for what was sent"
+        " after the copy was made, or a person says so: `tallybook sending show`.\n"
+        f"It needs the key that it was made with, at {settings.key_path}."
+    )
+
+
+def anchor(file: Path, **given: object) -> None:
+    """Write below what a file holds where the chains of the book stand now."""
+    settings = load_settings(**given)
+    database = open_database(settings.database_url.get_secret_value())
+    try:
+        if migrate.current_revision(database) != migrate.HEAD:
+            raise CommandError(f"There is no book of this version at {database.shown}.")
+        with database.snapshot() as connection:
+            found = read_anchor(connection, SystemClock(settings.timezone).now())
+    finally:
+        database.close()
+    if found is None:
+        raise CommandError("Nothing has happened in this book yet.", ExitCode.FOUND)
+    append_anchor(file, found)
+    print(f"{file}: events up to {found.event_seq}, entries up to {found.entry_seq}.")
+
+
+def open_database_without_making_it(settings: Settings) -> Database:
+    """Open a database whose file may not exist, and leave it so."""
+    url = settings.database_url.get_secret_value()
+    database = open_database(url)
+    path = database.path
+    if path is not None and path.exists() and path.stat().st_size == 0:
+        path.unlink()
+    return database
+
+
+def _prepare(draft: Path, settings: Settings, progress: Progress, *, is_verified: bool) -> None:
+    """See that the copy agrees, bring it up to date, and hold all sending in it."""
+    copy = open_database(f"sqlite:///{draft}")
+    try:
+        if migrate.current_revision(copy) is None:
+            raise CommandError("The file is not a copy of a book.", ExitCode.USAGE)
+        if is_verified and migrate.current_revision(copy) == migrate.HEAD:
+            found = verify_book(copy, progress=progress)
+            if found:
+                print(format_discrepancies(found))
+                raise CommandError(
+                    f"{len(found)} things in the copy do not agree, so it was not brought back."
+                    " To bring it back all the same, say --unverified.",
+                    ExitCode.FOUND,
+                )
+        bring_up_to_date(copy, allowed=True)
+        clock = SystemClock(settings.timezone)
+        door = open_door(copy, clock)
+        try:
+            hold_sending(
+                door, copy, clock.today(), reason="the book was restored", by="tallybook restore"
+            )
+        finally:
+            door.close()
+    finally:
+        copy.close()
+
+
+def _copy(source: Path, target: Path, progress: Progress) -> None:
+    is_begun = False
+    done = 0
+
+    def watch(pages: int, total: int) -> None:
+        nonlocal is_begun, done
+        if not is_begun:
+            progress.begin("copy", total)
+            is_begun = True
+        progress.advance(pages - done)
+        done = pages
+
+    copy_database(source, target, watch)
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    """Tell in a sentence why a copy can't be made."""
+    try:
+        yield
+    except CopyError as error:
+        text = str(error)
+        raise CommandError(f"{text[:1].upper()}{text[1:]}.", ExitCode.REFUSED) from error
+
+
+def _path_of(database: Database, what: str) -> Path:
+    if database.path is None:
+        raise CommandError(_FOR_SQLITE.format(what=what), ExitCode.USAGE)
+    return database.path

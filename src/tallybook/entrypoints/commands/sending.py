@@ -1,0 +1,65 @@
+"""`tallybook sending`: the switch of all sending, on the machine of the book."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tallybook.ambient.settings import load_settings
+from tallybook.collection.operations.switching import SetSending
+from tallybook.collection.tasks.switch import set_sending
+from tallybook.entrypoints.engine import Engine
+from tallybook.entrypoints.restored import hold_sending
+from tallybook.kernel.refusal import Refused
+from tallybook.processor.model import SendingState
+from tallybook.processor.queries import find_sending
+
+
+def show(**given: object) -> None:
+    """Say whether anything may be sent."""
+    engine = Engine.open(load_settings(**given))
+    try:
+        _say(engine)
+    finally:
+        engine.close()
+
+
+def change(state: SendingState, reason: str, by: str, **given: object) -> None:
+    """Stop or start all sending; once this is done nothing that is forbidden begins any more."""
+    engine = Engine.open(load_settings(**given))
+    try:
+        outcome = asyncio.run(set_sending(engine.door, SetSending(state, reason, by)))
+        if outcome.refusal is not None:
+            raise Refused(outcome.refusal)
+        _say(engine)
+    finally:
+        engine.close()
+
+
+def hold(reason: str, by: str, **given: object) -> None:
+    """Say that this book is a restored copy: its last event is where it may have lost something."""
+    engine = Engine.open(load_settings(**given))
+    try:
+        hold_sending(engine.door, engine.database, engine.clock.today(), reason=reason, by=by)
+        _say(engine)
+    finally:
+        engine.close()
+
+
+def _say(engine: Engine) -> None:
+    with engine.database.reader() as connection:
+        sending = find_sending(connection)
+    if engine.settings.sending_stopped:
+        print("TALLYBOOK_SENDING_STOPPED is set: processes with these settings send nothing.")
+    if sending is None:
+        print("Sending is open; nobody has ever stopped it.")
+        return
+    print(
+        f"Sending is {sending.state.value}, by {sending.changed_by}"
+        f" at {sending.changed_at:%Y-%m-%d %H:%M:%S} UTC: {sending.reason}"
+    )
+    if sending.state is SendingState.RECONCILING:
+        print(
+            f"What was sent from {sending.lost_from} to {sending.lost_until} may be missing from"
+            " this book. It starts by itself once complete reports cover these days and five more"
+            " and no orphan waits, or with `tallybook sending start`."
+        )

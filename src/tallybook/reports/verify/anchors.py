@@ -1,0 +1,145 @@
+"""Anchors: where the chains stood, written elsewhere, so that a cut tail or an old copy shows.
+
+Whoever can rewrite the whole database can make chains that agree with themselves. They can't
+change what was written to another place before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select, text
+
+from tallybook.db.metadata import instant_to_text
+from tallybook.reports.verify.words import Discrepancy, rows_of
+from tallybook.writer.store import BOOK_HEAD, CHAIN_HEADS, EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Where a book's chains stood at one moment."""
+
+    book: str
+    """The hash of its first event: no two books have the same."""
+    event_seq: int
+    event_hash: str
+    entry_seq: int
+    entry_hash: str
+    written_at: str
+
+
+class AnchorError(ValueError):
+    """The file is not one of anchors."""
+
+
+def read_anchor(connection: Connection, now: datetime) -> Anchor | None:
+    """Tell where the chains of a book stand now; None while nothing has happened in it."""
+    book = _book_of(connection)
+    if book is None:
+        return None
+    names = [item.name for item in fields(Anchor) if item.name not in ("book", "written_at")]
+    head = connection.execute(
+        select(*(CHAIN_HEADS.c[name] for name in names)).where(CHAIN_HEADS.c.name == BOOK_HEAD)
+    ).one()
+    return Anchor(book, *head, written_at=instant_to_text(now))
+
+
+def append_anchor(path: Path, anchor: Anchor) -> None:
+    """Write an anchor below those that a file holds, and see it onto the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, (json.dumps(asdict(anchor)) + "\n").encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_anchors(path: Path) -> list[Anchor]:
+    """Read a file of anchors, the oldest first. Raises: OSError, AnchorError."""
+    anchors: list[Anchor] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found: Any = json.loads(line)
+            anchor = Anchor(**found)
+            numbers = anchor.event_seq + anchor.entry_seq
+        except (ValueError, TypeError) as error:
+            raise AnchorError(f"line {number} of {path} is not an anchor") from error
+        assert isinstance(numbers, int)
+        anchors.append(anchor)
+    if not anchors:
+        raise AnchorError(f"{path} holds no anchor")
+    return anchors
+
+
+def check_anchors(connection: Connection, anchors: Sequence[Anchor]) -> Iterator[Discrepancy]:
+    """Find what a book no longer has, or has otherwise, than when its anchors were written."""
+    book = _book_of(connection)
+    for anchor in anchors:
+        if anchor.book != book:
+            yield Discrepancy(
+                "anchor_of_another_book",
+                f"the anchor of {anchor.written_at}",
+                f"book {anchor.book[:12]}",
+                "an empty book" if book is None else f"book {book[:12]}",
+                "this is not the book that it was written for",
+            )
+            continue
+        for table, seq, chained in (
+            ("events", anchor.event_seq, anchor.event_hash),
+            ("entries", anchor.entry_seq, anchor.entry_hash),
+        ):
+            yield from _check(connection, anchor, table, seq, chained)
+
+
+def is_behind(connection: Connection, anchors: Sequence[Anchor]) -> bool:
+    """Tell whether a book is an older copy of itself: its own anchors know more than it does."""
+    book = _book_of(connection)
+    own = [anchor.event_seq for anchor in anchors if anchor.book == book]
+    last = connection.execute(select(CHAIN_HEADS.c.event_seq)).scalar_one()
+    return bool(own) and max(own) > last
+
+
+def last_event_on(connection: Connection) -> date | None:
+    """Tell the date of a book's last event; None while it has none."""
+    wanted = select(EVENTS.c.occurred_at).order_by(EVENTS.c.seq.desc()).limit(1)
+    at = connection.execute(wanted).scalar()
+    return None if at is None else at.date()
+
+
+def _check(
+    connection: Connection, anchor: Anchor, table: str, seq: int, chained: str
+) -> Iterator[Discrepancy]:
+    if seq == 0:
+        return
+    statement = f"SELECT hash FROM {table} WHERE seq = :seq"  # noqa: S608 - one of two names
+    found = next(rows_of(connection, statement, seq=seq), None)
+    if found is None:
+        last = connection.execute(
+            text(f"SELECT coalesce(max(seq), 0) FROM {table}")  # noqa: S608 - one of two names
+        ).scalar_one()
+        yield Discrepancy(
+            "anchor_ahead",
+            table,
+            f"number {seq}, as at {anchor.written_at}",
+            f"{last} is the last",
+            "the book has lost its tail, or is an older copy",
+        )
+    elif found[0] != chained:
+        yield Discrepancy(
+            "anchor_differs",
+            f"{table} {seq}",
+            chained[:12],
+            str(found[0])[:12],
+            f"it was another one at {anchor.written_at}: history was written anew",
+        )
+
+
+def _book_of(connection: Connection) -> str | None:
+    return connection.execute(select(EVENTS.c.hash).where(EVENTS.c.seq == 1)).scalar()
