@@ -189,7 +189,7 @@ class Engine:
 
 
 def open_door(database: Database, clock: Clock) -> Door:
-    """Open a door on a book that no program is to run on, such as a copy. Who opens it closes it."""
+    """Open a door on a book that no program runs on, such as a copy. Who opens it closes it."""
     return Door(database.open_writer, LedgerJournal(), clock, FreshIds())
 
 
