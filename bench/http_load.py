@@ -39,7 +39,7 @@ class Load:
 
 def request(method: str, path: str, body: bytes, key: str | None = None) -> bytes:
     """Write a request as it goes over the wire."""
-    head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     if body:
         head += "Content-Type: application/json\r\n"
     if key is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -43,7 +44,8 @@ def find_loan(connection: Connection, loan_id: str) -> Loan | None:
 
 def find_loan_on(connection: Connection, loan_id: str, as_of: date) -> LoanOn | None:
     """Find a loan as it stands on a date."""
-    found = list_loans_on(connection, as_of, _L.id == loan_id, about=_P.loan_id == loan_id)
+    rows = connection.execute(_one_on(), {"as_of": as_of, "one": loan_id}).all()
+    found = _loans_on(connection, rows, as_of)
     return found[0] if found else None
 
 
@@ -107,6 +109,13 @@ def stream_loans_on(connection: Connection, as_of: date) -> Iterator[list[LoanOn
     ) as found:
         for part in found.partitions(STREAM_ROWS):
             yield _loans_on(connection, part, as_of)
+
+
+@cache
+def _one_on() -> Select[Any]:
+    """Build the query of one loan once: building it costs more than running it."""
+    one = bindparam("one", type_=_L.id.type)
+    return _on(_sums(_P.loan_id == one)).where(_L.id == one)
 
 
 def _sums(about: ColumnElement[bool] | None) -> Subquery:
