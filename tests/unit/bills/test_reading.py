@@ -14,9 +14,13 @@ from tallybook.bills.reading.reader import Reader, load_reader, shipped_reader, 
 from tallybook.bills.reading.rulebook import SHIPPED, RuleFileError, read_rule_files
 
 DAY = date(2026, 6, 15)
-MESSAGES: list[dict[str, Any]] = tomllib.loads(
-    Path(__file__).with_name("messages.toml").read_text(encoding="utf-8")
-)["message"]
+MESSAGES: list[dict[str, Any]] = [
+    message
+    for name in ("messages.toml", "more_messages.toml")
+    for message in tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))[
+        "message"
+    ]
+]
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message["text"][:50])

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from tallybook.bills.model import AccountType, Kind
-from tallybook.bills.reading.formats import currency_of, has_year, read_amount, read_date
+from tallybook.bills.reading.formats import (
+    currency_of,
+    has_year,
+    may_be_month_first,
+    read_amount,
+    read_date,
+)
 from tallybook.bills.reading.lexicon import Named
 from tallybook.bills.reading.mentions import PLAIN, Cues, Mention, date_mentions, money_mentions
 from tallybook.bills.reading.model import BAR, Reading, Span, Verdict
@@ -34,6 +40,7 @@ class FieldCues:
         self.fields = [cue for cue in book.field_cues if cue.pattern is not None]
         self.field_set = PatternSet([cue.pattern for cue in self.fields if cue.pattern])
         self.names = book.name_cues
+        self.not_names = book.not_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ class _Filling:
         issuer = self._issuer()
         amount, currency = self._amount(bill_type)
         minimum = self._minimum(currency)
-        dates = self._dates()
+        dates = self._dates(currency)
         number = self._account_number(bill_type)
         reference = self._field("reference")
         paid_from = self._field("paid_from") if self.is_payment else None
@@ -149,7 +156,7 @@ class _Filling:
             match = pattern.search(self.content)
             if match is not None:
                 name = match.text(1).strip(" .-")
-                if name.lower() in _NO_NAMES:
+                if name.lower() in self.draft.cues.not_names:
                     continue
                 self._note("issuer", name, *match.span(1), 60)
                 return name
@@ -188,13 +195,19 @@ class _Filling:
         elif len({mention.value for mention in found}) > 1:
             self.doubts.append("two amounts, and nothing says which one is meant")
         elif any(
-            mention.value != first.value and mention.role in _RIVALS.get(first.role, _ALL_RIVALS)
+            mention.value != first.value and mention.role in self._rivals(first.role)
             for mention in mentions
         ):
             # Another amount that nothing explains away may be the one that counts.
             self.doubts.append("another amount may be the one that is meant")
         self._note("amount", first.written, first.start, first.end, first.confidence)
         return first.value, first.currency
+
+    def _rivals(self, role: str) -> frozenset[str]:
+        if self.is_payment and role != "total":
+            # What is still owed after a payment is another matter than what was paid.
+            return _ALL_RIVALS - {"total"}
+        return _RIVALS.get(role, _ALL_RIVALS)
 
     def _minimum(self, currency: str) -> int | None:
         if "minimum_due" in self.captured:
@@ -211,7 +224,7 @@ class _Filling:
 
     # -- dates
 
-    def _dates(self) -> dict[str, date]:
+    def _dates(self, currency: str) -> dict[str, date]:
         dates: dict[str, date] = {}
         mentions = date_mentions(self.content, self.draft.cues.dates, self.draft.day)
         for name in ("due_on", "bill_date", "paid_on"):
@@ -234,8 +247,13 @@ class _Filling:
             plain = [mention for mention in mentions if mention.role == PLAIN]
             if len(plain) == 1:
                 self._take_date(dates, "paid_on", plain)
-        if not self.is_payment and "due_on" not in dates and self.kind is not Kind.INFORMATION:
+        if self.kind in (Kind.GENERATION, Kind.DUE_TODAY) and "due_on" not in dates:
+            # "Pay today" in a message about an overdue bill is no due date.
             self._relative_due(dates)
+        if currency in _MONTH_FIRST and any(
+            may_be_month_first(self.spans[name].text) for name in dates if name in self.spans
+        ):
+            self.doubts.append("a date whose day and month may stand either way round")
         return dates
 
     def _take_date(self, dates: dict[str, date], name: str, found: Sequence[Mention[date]]) -> None:
@@ -254,11 +272,13 @@ class _Filling:
     def _relative_due(self, dates: dict[str, date]) -> None:
         for index in self.draft.cues.field_set.matching(self.draft.masked):
             cue = self.draft.cues.fields[index]
-            days = _RELATIVE.get(cue.name)
-            if days is None or cue.pattern is None:
+            if cue.name not in _RELATIVE or cue.pattern is None:
                 continue
             match = cue.pattern.search(self.draft.masked)
             if match is not None:
+                days = _RELATIVE[cue.name]
+                if days is None:
+                    days = int(match.text(1))
                 self._note("due_on", match.text(), *match.span(), cue.confidence)
                 dates["due_on"] = self.draft.day + timedelta(days=days)
                 return
@@ -322,55 +342,15 @@ class _Filling:
         self.spans[name] = Span(written, place(start), place(end), confidence, self.rule.name)
 
 
-_DUE_RANKS = ("total", "bill", "paid", "emi", PLAIN)
+_DUE_RANKS = ("total", "bill", "paid", "emi", PLAIN, "part")
 _LOAN_RANKS = ("emi", "total", "bill", "paid", PLAIN, "part")
 _PAID_RANKS = ("paid", "emi", "bill", "total", PLAIN)
 """Which role counts first. "Payment of Rs 500 is due" has the words of a payment."""
 _ALL_RIVALS = frozenset({"total", "bill", "emi", "paid", PLAIN})
 _RIVALS = {"total": frozenset({PLAIN})}
 """A total is more than its parts; beside anything else, another amount is a doubt."""
-_NO_NAMES = frozenset(
-    [
-        "reminder",
-        "alert",
-        "dear customer",
-        "hi",
-        "hello",
-        "dear",
-        "update",
-        "note",
-        "important",
-        "urgent",
-        "notice",
-        "dear consumer",
-        "dear user",
-        "dear sir",
-        "gentle reminder",
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-        "team",
-        "thank you",
-        "thanks",
-        "regards",
-        "electricity",
-        "mobile",
-        "gas",
-        "loan",
-        "monthly",
-        "ignore",
-        "pay",
-    ]
-)
-"""What stands where a name could stand, and is none."""
-_RELATIVE = {"due_today": 0, "due_tomorrow": 1}
+_MONTH_FIRST = frozenset({"USD", "PHP"})
+"""Where these are paid, many write the month before the day."""
+_RELATIVE: dict[str, int | None] = {"due_today": 0, "due_tomorrow": 1, "due_in_days": None}
+"""Days to add to the day of the message; None: as many as the text says."""
 assert BAR <= 80, "a plain amount that stands alone is good enough"

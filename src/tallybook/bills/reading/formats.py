@@ -11,12 +11,12 @@ from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refused
 
 NUMBER = r"[0-9](?:[0-9,]*[0-9])?(?:\.[0-9]+)?"
+_SPACED = r"[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]{1,2})?\b"
+"""Thousands set apart by spaces. Half of such a number would be another amount."""
 CURRENCY = (
-    r"(?:\brs[.,]?|\binr\b|₹|\brupees\b|\bphp\b|₱|\blkr\b|\bnpr\b|\bpkr\b|\busd\b|\$|\beur\b|€"
-    r"|\bgbp\b|£|\baed\b|\bsgd\b)"
+    r"(?:\brs[.,]?|\binr|₹|\brupees|\bphp|₱|\blkr|\bnpr|\bpkr|\busd|\$|\beur|€"
+    r"|\bgbp|£|\baed|\bsgd)"
 )
-MONEY = rf"{CURRENCY} ?[.:]? *(?:[dc]r\.? *)?(?P<{{name}}>{NUMBER})"
-"""A currency in front of a number. Indian texts put "Dr." or "Cr." between the two."""
 MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
@@ -51,6 +51,14 @@ _GONE_DAYS = 45
 """How far a due date without a year may lie from its message; beyond, its year is not guessed."""
 
 
+def money_pattern(name: str) -> str:
+    """Write the pattern of a currency in front of a number, which is kept under a name.
+
+    Indian texts put "Dr." or "Cr." between the two.
+    """
+    return rf"{CURRENCY} ?[.:]? *(?:[dc]r\.? *)?(?P<{name}>{_SPACED}|{NUMBER})"
+
+
 def currency_of(mention: str, default: str) -> str:
     """Name the currency that a mention of money begins with.
 
@@ -67,8 +75,14 @@ def read_amount(text: str, currency: str) -> int | None:
 
     >>> read_amount("1,02,340.50", "INR"), read_amount("1,02", "INR"), read_amount("5.123", "INR")
     (10234050, None, None)
+    >>> read_amount("2 451.00", "INR"), read_amount("2 451", "INR")
+    (245100, None)
     """
     whole, dot, fraction = text.rstrip(",").partition(".")
+    if " " in whole:
+        if not dot:
+            return None  # it may as well be an amount and another number
+        whole = whole.replace(" ", ",")
     if not _GROUPED.match(whole):
         return None
     try:
@@ -86,6 +100,8 @@ def read_date(text: str, day: date) -> date | None:
 
     >>> read_date("13-MAY-22", date(2022, 5, 1)), read_date("31/02/2026", date(2026, 1, 1))
     (datetime.date(2022, 5, 13), None)
+    >>> read_date("06/22/2026", date(2026, 6, 1))
+    datetime.date(2026, 6, 22)
     >>> read_date("5th Jan", date(2025, 12, 20)), read_date("5th Jun", date(2025, 12, 20))
     (datetime.date(2026, 1, 5), None)
     """
@@ -103,7 +119,25 @@ def read_date(text: str, day: date) -> date | None:
         return None
     if len(numbers[0]) == 4:
         return _make(int(numbers[0]), 4, int(numbers[1]), int(numbers[2]))
-    return _make(int(numbers[2]), len(numbers[2]), int(numbers[1]), int(numbers[0]))
+    first, second, year = int(numbers[0]), int(numbers[1]), int(numbers[2])
+    if first <= 12 < second:
+        first, second = second, first  # no month is above 12, so that one is the day
+    return _make(year, len(numbers[2]), second, first)
+
+
+def may_be_month_first(text: str) -> bool:
+    """Tell whether a date in figures is another day where the month is written first.
+
+    >>> may_be_month_first("07/06/2026"), may_be_month_first("22/06/2026")
+    (True, False)
+    """
+    parts = _PARTS.findall(text)
+    return (
+        len(parts) == 3
+        and all(part.isdigit() and len(part) <= 2 for part in parts[:2])
+        and parts[0] != parts[1]
+        and max(int(parts[0]), int(parts[1])) <= 12
+    )
 
 
 def has_year(text: str) -> bool:

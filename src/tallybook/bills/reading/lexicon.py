@@ -32,7 +32,8 @@ class Lexicon:
         self._by_sender = {code: issuer for issuer in issuers for code in issuer.senders}
         self._by_name: dict[str, Issuer] = {}
         for issuer in issuers:
-            for name in (issuer.name, *issuer.names):
+            called = () if issuer.is_everyday_word else (issuer.name,)
+            for name in (*called, *issuer.names):
                 self._by_name.setdefault(_fold(name), issuer)
         self._sites = {site: issuer for issuer in issuers for site in issuer.sites}
         names = sorted(self._by_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,9 +20,22 @@ _BEFORE, _AFTER = 64, 40
 """How far the words may be from what they explain. Units: bytes."""
 
 _MONEY = compile_pattern(
-    r"{amount}|\b(?P<minimum_due>[0-9](?:[0-9,]*[0-9])?(?:\.[0-9]+)?)(?:/-| rupees\b)"
+    r"{amount}|\b(?P<minimum_due>{number})(?:/-| ?(?:rupees|rupaye|inr|aed|usd|eur)\b| ?₹)"
+    r"|\b(?:(?:total|net|min(?:imum)?|bill|due|payable|debited|credited) ?(?:amt|amount)|amt|amount"
+    r"|(?:amt|amount|total|min(?:imum)?|net) (?:due|payable|dues)|total amt due|tad|mad"
+    r"|(?:debited|credited) (?:by|for|with))\.? ?(?:is |of )?[:=-]? ?(?P<reference>{number})"
+    r"|\b(?:emi|instal?lment)(?: of| is)? (?P<issuer>[0-9]{1,3}(?:,[0-9]{2,3})+(?:\.[0-9]{2})?"
+    r"|[0-9]+\.[0-9]{2})"
 )
-"""A currency in front, or `/-` behind. A bare number is never taken for money."""
+"""A currency in front, `/-` or a currency behind, or a word right before it that says so. Any other
+bare number is never taken for money."""
+_BARE = frozenset({3, 4})
+_BARE_CONFIDENCE = 80
+_NO_MONEY_AFTER = re.compile(
+    rb"(?i)[0-9a-z%:]|[/.-](?:[0-9a-z])| ?(?:days?|months?|emis?|units?)\b"
+)
+_UNIT_AFTER = re.compile(rb"(?i) ?(?:lakhs?|lacs?|crores?|million|thousand)\b|[kl]\b")
+"""Written out in words, an amount is not what its figures say: it is left to a person."""
 _DATE = compile_pattern("{date}")
 
 
@@ -65,14 +79,18 @@ def money_mentions(content: bytes, cues: Cues, default: str) -> list[Mention[int
     """Find the amounts of a text with their roles."""
     found: list[Mention[int]] = []
     for match in _MONEY.each(content):
-        group = 1 if match.has(1) else 2
+        group = next(group for group in (1, 2, 3, 4) if match.has(group))
         start, end = match.span(group)
+        if group in _BARE and (end - start < 2 or _NO_MONEY_AFTER.match(content, end)):
+            continue
         written = match.text(group)
-        currency = currency_of(match.text(), default) if group == 1 else default
-        role, confidence = cues.role(content, match.span()[0], end)
-        found.append(
-            Mention(read_amount(written, currency), written, start, end, role, confidence, currency)
-        )
+        sign = match.text() if group == 1 else match.text()[len(written) :].strip()
+        currency = default if group in _BARE else currency_of(sign, default)
+        role, confidence = cues.role(content, start if group in _BARE else match.span()[0], end)
+        if group in _BARE:
+            confidence = min(confidence, _BARE_CONFIDENCE)
+        value = None if _UNIT_AFTER.match(content, end) else read_amount(written, currency)
+        found.append(Mention(value, written, start, end, role, confidence, currency))
     return found
 
 

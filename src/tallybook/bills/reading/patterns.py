@@ -9,7 +9,7 @@ from typing import Any
 
 import re2
 
-from tallybook.bills.reading.formats import DATE, MONEY, NUMBER
+from tallybook.bills.reading.formats import DATE, NUMBER, money_pattern
 
 ACCOUNT = r"[0-9x*.]*[0-9a-z][0-9a-z*/-]*[0-9]"
 """A consumer number, a card's last digits or a masked account: it ends in a digit."""
@@ -131,13 +131,13 @@ def compile_pattern(source: str, *, ignore_case: bool = True) -> Pattern:
 def _expand(match: re.Match[str]) -> str:
     name = match.group(1)
     if name == "money":
-        return MONEY.format(name="amount").replace("(?P<amount>", "(?:")
+        return money_pattern("amount").replace("(?P<amount>", "(?:")
     if name == "number":
         return NUMBER
     if name == "date":
         return DATE
     if name in _MONEYS:
-        return MONEY.format(name=name)
+        return money_pattern(name)
     if name in _DATES:
         return f"(?P<{name}>{DATE})"
     if name in _NUMBERS:

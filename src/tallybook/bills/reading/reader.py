@@ -10,9 +10,9 @@ from functools import cache
 from operator import attrgetter
 from pathlib import Path
 
-from tallybook.bills.model import Kind
+from tallybook.bills.model import AccountType, Kind
 from tallybook.bills.reading.fields import Draft, FieldCues, fill
-from tallybook.bills.reading.lexicon import Lexicon, choose_issuer
+from tallybook.bills.reading.lexicon import Lexicon, Named, choose_issuer
 from tallybook.bills.reading.model import Reading, Verdict
 from tallybook.bills.reading.patterns import Match, PatternSet
 from tallybook.bills.reading.rulebook import (
@@ -70,9 +70,13 @@ class Reader:
         if rule.verdict in (Verdict.NOISE, Verdict.OTP, Verdict.PHISHING):
             doubts = ("it looks like a trap",) if rule.verdict is Verdict.PHISHING else ()
             return Reading(rule.verdict, rule=rule.name, doubts=doubts)
-        is_report = rule.kind is Kind.TXN_CONFIRMATION
         named = self.lexicon.named(text.content)
         spoken_by = self.lexicon.by_sender(code)
+        if rule.verdict is Verdict.MOVEMENT and not rule.is_credit and any(
+            _is_paid(mention, text.content) for mention in named if mention.issuer is not spoken_by
+        ):  # fmt: skip
+            rule = replace(rule, verdict=Verdict.BILL, kind=Kind.TXN_CONFIRMATION)
+        is_report = rule.kind is Kind.TXN_CONFIRMATION
         issuer, mention = choose_issuer(spoken_by, named, is_payment_report=is_report)
         kind = _who_reports(rule.kind, spoken_by, issuer)
         draft = Draft(
@@ -169,9 +173,30 @@ def _who_reports(kind: Kind | None, spoken_by: Issuer | None, issuer: Issuer | N
     return kind
 
 
+_ONLY_FOR_BILLS = frozenset(
+    {
+        AccountType.ELECTRIC_BILL,
+        AccountType.GAS_BILL,
+        AccountType.LOAN,
+        AccountType.CREDITCARD,
+    }
+)
+"""Who has issuers of these types paid, pays a bill. A mobile operator also sells top-ups."""
+_TO = re.compile(rb"(?i)(?:\b(?:to|towards|for|info|favou?r(?:ing)? of)\b[ :]*|[/;*:-] ?)\Z")
+_GETS = re.compile(rb"(?i)[ a-z.]{0,12}\bcredited\b")
+
+
+def _is_paid(mention: Named, content: bytes) -> bool:
+    """Tell whether a bank's report of a debit names a biller as the one who got the money."""
+    issuer = mention.issuer
+    if issuer.role != "biller" or issuer.bill_type not in _ONLY_FOR_BILLS:
+        return False
+    return bool(_TO.search(content, 0, mention.start) or _GETS.match(content, mention.end))
+
+
 _THREAT = re.compile(
     rb"(?i)\b(?:immediate(?:ly)?|disconnect|suspend|block|tonight|within [0-9]+ ?h|urgent|kyc"
-    rb"|final (?:notice|warning)|legal|last chance|verify)"
+    rb"|final (?:notice|warning)|legal|last chance|verify|blacklist|arrest|police)"
 )
 
 

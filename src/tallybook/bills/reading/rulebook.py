@@ -77,6 +77,8 @@ class Issuer:
     senders: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
+    is_everyday_word: bool = False
+    """Its name means something else in most texts, so that it names nobody by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class Rulebook:
     """None: a bill of another sort."""
     field_cues: list[Cue] = field(default_factory=list)
     name_cues: list[Pattern] = field(default_factory=list)
+    not_names: set[str] = field(default_factory=set[str])
+    """What those cues find and what is nobody's name, in small letters."""
     neutral: list[Pattern] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
 
@@ -158,6 +162,7 @@ class _File:
 
     def take(self, content: dict[str, Any], book: Rulebook) -> list[Rule]:
         book.currency = content.pop("currency", book.currency)
+        book.not_names |= {str(name).lower() for name in content.pop("not_names", ())}
         rules = [self._rule(table, number, book)
                  for number, table in enumerate(content.pop("rule", []))]  # fmt: skip
         book.issuers += [
@@ -221,7 +226,8 @@ class _File:
 
     def _issuer(self, table: dict[str, Any], number: int) -> Issuer:
         line = self._line("issuer", number)
-        if unknown := set(table) - {"name", "role", "type", "senders", "names", "sites"}:
+        allowed = {"name", "role", "type", "senders", "names", "sites", "everyday_word"}
+        if unknown := set(table) - allowed:
             raise RuleFileError(self.name, line, f"an issuer has no field {min(unknown)!r}")
         role = str(table.get("role", "biller"))
         if role not in ROLES:
@@ -235,6 +241,7 @@ class _File:
             senders=tuple(str(code).upper() for code in table.get("senders", ())),
             names=tuple(str(name) for name in table.get("names", ())),
             sites=tuple(str(site).lower() for site in table.get("sites", ())),
+            is_everyday_word=bool(table.get("everyday_word", False)),
         )
 
     def _cue(self, section: str, table: dict[str, Any], number: int) -> Cue:
