@@ -86,21 +86,11 @@ class ParsedMessage:
     source_id: str | None = None
 
 
-def day_of(raw: RawText, intake: Intake) -> date:
-    """Tell the business date that a text is read by: that it was sent on, else received."""
-    return business_date(raw.sent_at or raw.received_at or intake.now, intake.zone)
-
-
-def take_text(raw: RawText, intake: Intake, reading: Reading | None = None) -> Taken:
-    """Read a raw text; whatever it is, it becomes a message with a status. Source: B1.
-
-    `reading`: what another process has read in it already.
-    """
+def take_text(raw: RawText, intake: Intake) -> Taken:
+    """Read a raw text; whatever it is, it becomes a message with a status. Source: B1."""
     at = raw.sent_at or raw.received_at or intake.now
     on_day = business_date(at, intake.zone)
-    reading = reading or intake.reader.read(
-        raw.body, raw.sender, on_day, day_is_sent=raw.sent_at is not None
-    )
+    reading = intake.reader.read(raw.body, raw.sender, on_day, day_is_sent=raw.sent_at is not None)
     body_hash = intake.secrets.keyed_hash(raw.body.encode(errors="replace").decode())
     what = raw.source_id and ["source", raw.source_id]
     identity = _identity(

@@ -49,6 +49,10 @@ class Reader:
         self._raw = [rule for rule in book.anywhere if rule.raw]
         self._masked_set = PatternSet([rule.pattern for rule in self._masked])
         self._raw_set = PatternSet([rule.pattern for rule in self._raw])
+        self._of_sender = {
+            sender: (rules, PatternSet([rule.pattern for rule in rules]))
+            for sender, rules in book.by_sender.items()
+        }
         self._neutral = PatternSet(book.neutral)
 
     def read(
@@ -119,7 +123,12 @@ class Reader:
 
         One pass over the text tells which of all patterns match, however many there are.
         """
-        found = list(self.book.by_sender.get(code, ())) if code is not None else []
+        found: list[Rule] = []
+        if code is not None and code in self._of_sender:
+            own, own_set = self._of_sender[code]
+            # Found in either is enough to try it: which of the two it sees, its match knows.
+            hits = {*own_set.matching(content), *own_set.matching(masked)}
+            found += [own[index] for index in hits]
         found += [self._raw[index] for index in self._raw_set.matching(content)]
         found += [self._masked[index] for index in self._masked_set.matching(masked)]
         return sorted(found, key=_ORDER)

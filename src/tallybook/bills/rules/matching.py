@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from tallybook.bills.rules.placing import visible_end
 
@@ -73,9 +74,14 @@ def pair_signals(notices: Sequence[Signal], movements: Sequence[Signal]) -> list
 def _pair_group(notices: list[Signal], movements: list[Signal]) -> list[Pair]:
     pairs: list[Pair] = []
     for tier in _TIERS:
-        for key in sorted({tier.key(notice) for notice in notices}):
-            alike = [notice for notice in notices if tier.key(notice) == key]
+        by_key: dict[tuple[str, ...], list[Signal]] = {}
+        for notice in notices:
+            by_key.setdefault(tier.key(notice), []).append(notice)
+        for key in sorted(by_key):
+            alike = by_key[key]
             fitting = [movement for movement in movements if tier.agree(alike[0], movement)]
+            if not fitting:
+                continue
             found = _most_pairs(alike, fitting)
             pairs += [
                 Pair(notice.id, movement.id, _say(tier.why, notice, movement))
@@ -234,6 +240,7 @@ def _same_number(one: str, other: str) -> bool:
     return ends[0].endswith(ends[1]) or ends[1].endswith(ends[0])
 
 
+@lru_cache(maxsize=16_384)
 def fold_reference(reference: str) -> str:
     """Write a reference the one way in which references are compared."""
     return reference.replace("-", "").replace(" ", "").upper().lstrip("0")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tallybook.bills.model import AccountType, Fact, Kind
 
@@ -16,6 +17,7 @@ _SEPARATORS = re.compile(r"[\s./-]+")
 _MASKED = re.compile(r".*[X*]")
 
 
+@lru_cache(maxsize=16_384)
 def visible_end(number: str) -> str:
     """Give the part of a number that its mask leaves visible, the one way it is compared.
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import load_settings
 from tallybook.bills import queries
+from tallybook.bills.operations.inbox import ReadingPool
 from tallybook.bills.operations.taking import Intake
 from tallybook.bills.reading.model import Verdict
 from tallybook.bills.reading.reader import load_reader, show_reading
@@ -18,7 +19,6 @@ from tallybook.bills.rules.states import open_minor, state_on
 from tallybook.bills.tasks import (
     ImportRefusedError,
     ImportSummary,
-    ReadingPool,
     import_messages,
 )
 from tallybook.entrypoints.engine import Engine
@@ -66,7 +66,7 @@ def import_inbox(
             shown = undo.enter_context(show_progress())
             pool = None
             if path.stat().st_size > _POOL_FROM_BYTES:
-                pool = undo.enter_context(ReadingPool(rules, _READERS))
+                pool = undo.enter_context(ReadingPool(rules, _READERS, settings.key_path))
             summary = import_messages(
                 engine, intake, lines, customer_id=ident, currency=settings.currency,
                 received_at=received_at, progress=shown, when_unreadable=unreadable,

@@ -1,0 +1,152 @@
+"""The lines of an inbox, taken in: here, or by processes beside the one that records.
+
+It imports nothing of the database, so that such a process is up in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Self
+
+from tallybook.ambient.fresh import FreshIds
+from tallybook.ambient.secrets import Secrets
+from tallybook.bills.operations.taking import Intake, RawText, Taken, take_text
+from tallybook.bills.reading.reader import load_reader
+
+LINE_BYTES_MOST = 16 * 1024 * 1024
+"""A longer line is no message; it is told of and passed over."""
+
+Batch = list[tuple[int, bytes]]
+"""Lines with their numbers in the file."""
+Read = list[tuple[Taken | None, str]]
+"""For each line its message, or why it is none."""
+
+
+def take_batches(
+    batches: Iterator[Batch],
+    intake: Intake,
+    customer_id: str,
+    received_at: datetime,
+    pool: ReadingPool | None,
+) -> Iterator[tuple[Batch, Read]]:
+    """Read an inbox's lines in order, each batch with what became of it."""
+    if pool is not None:
+        yield from pool.take(batches, intake, customer_id, received_at)
+        return
+    for batch in batches:
+        yield batch, _take_lines([line for _, line in batch], intake, customer_id, received_at)
+
+
+def _take_lines(
+    lines: Sequence[bytes], intake: Intake, customer_id: str, received_at: datetime
+) -> Read:
+    read: Read = []
+    for line in lines:
+        raw, why = read_line(line, customer_id, received_at)
+        read.append((take_text(raw, intake), "") if raw is not None else (None, why))
+    return read
+
+
+class ReadingPool:
+    """Processes that read texts, so that a large inbox is read and recorded at the same time.
+
+    Each opens the key file by itself: a key does not travel between processes.
+    """
+
+    def __init__(self, rules: Sequence[Path], workers: int, key_path: Path) -> None:
+        self._workers = workers
+        # Spawned, not forked: the writer's thread may hold a lock at the moment of a fork.
+        self._pool = ProcessPoolExecutor(
+            workers,
+            get_context("spawn"),
+            initializer=_begin_reading,
+            initargs=(tuple(rules), key_path),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def take_one(
+        self, line: bytes, intake: Intake, customer_id: str, received_at: datetime
+    ) -> Read:
+        """Read one line, and so wait until a process is up."""
+        return next(self.take(iter([[(1, line)]]), intake, customer_id, received_at))[1]
+
+    def take(
+        self, batches: Iterator[Batch], intake: Intake, customer_id: str, received_at: datetime
+    ) -> Iterator[tuple[Batch, Read]]:
+        """Read lines in batches, in order, a few batches ahead of whoever asks for them."""
+        ahead: deque[tuple[Batch, Future[Read]]] = deque()
+        for batch in batches:
+            lines = [line for _, line in batch]
+            asked = self._pool.submit(
+                _take_there, lines, intake.now, intake.zone, customer_id, received_at
+            )
+            ahead.append((batch, asked))
+            if len(ahead) > self._workers + 1:
+                done, read = ahead.popleft()
+                yield done, read.result()
+        for done, read in ahead:
+            yield done, read.result()
+
+
+_there: Intake | None = None
+"""What a reading process reads with."""
+
+
+def _begin_reading(rules: tuple[Path, ...], key_path: Path) -> None:
+    global _there  # noqa: PLW0603 - a process of the pool has nothing else to keep it in
+    reader = load_reader(rules, prove_samples=False)
+    secrets = Secrets.load_or_create(key_path)
+    _there = Intake(reader, secrets, FreshIds(), datetime.min.replace(tzinfo=UTC), "UTC")
+
+
+def _take_there(
+    lines: list[bytes], now: datetime, zone: str, customer_id: str, received_at: datetime
+) -> Read:
+    assert _there is not None, "the pool's processes load the rules when they start"
+    return _take_lines(lines, replace(_there, now=now, zone=zone), customer_id, received_at)
+
+
+def read_line(line: bytes, customer_id: str, received_at: datetime) -> tuple[RawText | None, str]:
+    """Read one line of an inbox; with the reason where it is not a message."""
+    if len(line) > LINE_BYTES_MOST:
+        return None, f"longer than {LINE_BYTES_MOST:,} bytes"
+    try:
+        shape: Any = json.loads(line.decode("utf-8-sig", errors="replace"))
+    except (ValueError, RecursionError):
+        return None, "not a JSON object"
+    if not isinstance(shape, dict) or not isinstance(shape.get("body"), str):
+        return None, "not an object with a text in `body`"
+    sender, source_id = shape.get("sender"), shape.get("source_id")
+    sent_at = shape.get("sent_at")
+    instant = _instant(sent_at) if isinstance(sent_at, str) else None
+    if sent_at is not None and instant is None:
+        return None, "`sent_at` is not an instant such as 2026-03-01T20:00:00Z"
+    has_source = isinstance(source_id, str) and 0 < len(source_id) <= 128
+    return RawText(
+        customer_id,
+        shape["body"],
+        sender=sender if isinstance(sender, str) else None,
+        sent_at=instant,
+        received_at=received_at,
+        source_id=source_id if has_source else None,
+    ), ""
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        instant = datetime.fromisoformat(text)
+        return instant.astimezone(UTC) if instant.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
