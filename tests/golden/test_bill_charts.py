@@ -34,8 +34,12 @@ class Chart:
 
     def step(self, name: str, sender: str, sent_on: str, body: str) -> None:
         """Send one text, and write down what the tables hold after it."""
-        message = {"customer_id": self.who, "sender": sender, "body": body,
-                   "sent_at": f"{sent_on}T09:00:00Z"}  # fmt: skip
+        message = {
+            "customer_id": self.who,
+            "sender": sender,
+            "body": body,
+            "sent_at": f"{sent_on}T09:00:00Z",
+        }
         answer = self.served.post("/api/v1/messages", message)
         assert answer.status == 201, answer.body
         shown = answer.json()
@@ -93,21 +97,40 @@ def bill_generation(chart: Chart) -> None:
     """Check Account: none, CreateAccount; has one; then bills and bill infos, made or updated."""
     text = "Your {bill} dated {dated} is Rs. {amount}. Due date {due}."
     bill = ("10-02-2026", "28-02-2026")
-    chart.step("no account: the account, its bill and the bill info are created", chart.sender,
-               "2026-02-10", chart.says(text, dated=bill[0], amount="1,200.00", due=bill[1]))  # fmt: skip
-    chart.step("has account, same bill date: the bill info is updated", chart.sender,
-               "2026-02-12", chart.says(text, dated=bill[0], amount="1,250.00", due=bill[1]))  # fmt: skip
-    chart.step("has account, another bill date: a new bill info is created", chart.sender,
-               "2026-03-01", chart.says(text, dated="01-03-2026", amount="900.00",
-                                        due="20-03-2026"))  # fmt: skip
+    chart.step(
+        "no account: the account, its bill and the bill info are created",
+        chart.sender,
+        "2026-02-10",
+        chart.says(text, dated=bill[0], amount="1,200.00", due=bill[1]),
+    )
+    chart.step(
+        "has account, same bill date: the bill info is updated",
+        chart.sender,
+        "2026-02-12",
+        chart.says(text, dated=bill[0], amount="1,250.00", due=bill[1]),
+    )
+    chart.step(
+        "has account, another bill date: a new bill info is created",
+        chart.sender,
+        "2026-03-01",
+        chart.says(text, dated="01-03-2026", amount="900.00", due="20-03-2026"),
+    )
 
 
 def bill_generation_over(chart: Chart) -> None:
     """BILL_DUE_TODAY and BILL_IMMEDIATE are the first chart too, with their own due dates."""
-    chart.step("no account, due date over and not told: the day before", chart.sender,
-               "2026-02-20", chart.says("Your {bill} is overdue. Pay Rs. 640.00 immediately."))  # fmt: skip
-    chart.step("has account, due today", chart.sender, "2026-03-02",
-               chart.says("Your {bill} of Rs. 700.00 is due today."))  # fmt: skip
+    chart.step(
+        "no account, due date over and not told: the day before",
+        chart.sender,
+        "2026-02-20",
+        chart.says("Your {bill} is overdue. Pay Rs. 640.00 immediately."),
+    )
+    chart.step(
+        "has account, due today",
+        chart.sender,
+        "2026-03-02",
+        chart.says("Your {bill} of Rs. 700.00 is due today."),
+    )
 
 
 def bill_confirmation(chart: Chart) -> None:
@@ -115,29 +138,60 @@ def bill_confirmation(chart: Chart) -> None:
     paid = "Payment of Rs. {amount} received for your {bill} on {on}. Thank you."
     bill = "Your {bill} dated {dated} is Rs. {amount}. Due date {due}."
     bank = "Rs.{amount} debited from A/c XX4411 on {on}. Avl Bal Rs.9,000.00"
-    chart.step("no account: created; no bill infos: no changes; no transaction: one is created",
-               chart.sender, "2026-01-05",
-               chart.says(paid, amount="310.00", on="05-01-2026"))  # fmt: skip
-    chart.step("has account, a bill info that is unpaid", chart.sender, "2026-01-12",
-               chart.says(bill, dated="11-01-2026", amount="1,200.00", due="28-01-2026"))  # fmt: skip
-    chart.step("an unpaid bill info: paid; no transaction: one is created and linked",
-               chart.sender, "2026-01-20",
-               chart.says(paid, amount="1,200.00", on="20-01-2026"))  # fmt: skip
-    chart.step("the next bill info", chart.sender, "2026-02-10",
-               chart.says(bill, dated="10-02-2026", amount="900.00", due="28-02-2026"))  # fmt: skip
-    chart.step("the bank's message comes first", "VM-HDFCBK", "2026-02-19",
-               bank.format(amount="900.00", on="19-02-2026"))  # fmt: skip
-    chart.step("an unpaid bill info: paid; the transaction exists: its bill info is set",
-               chart.sender, "2026-02-20",
-               chart.says(paid, amount="900.00", on="20-02-2026"))  # fmt: skip
-    chart.step("the bank's message of a payment that no bill asks for", "VM-HDFCBK", "2026-02-27",
-               bank.format(amount="450.00", on="27-02-2026"))  # fmt: skip
-    chart.step("none unpaid: no bill info changes; the transaction exists: nothing new",
-               chart.sender, "2026-02-28",
-               chart.says(paid, amount="450.00", on="28-02-2026"))  # fmt: skip
-    chart.step("none unpaid, and no transaction: one is created for the account",
-               chart.sender, "2026-03-02",
-               chart.says(paid, amount="77.00", on="02-03-2026"))  # fmt: skip
+    chart.step(
+        "no account: created; no bill infos: no changes; no transaction: one is created",
+        chart.sender,
+        "2026-01-05",
+        chart.says(paid, amount="310.00", on="05-01-2026"),
+    )
+    chart.step(
+        "has account, a bill info that is unpaid",
+        chart.sender,
+        "2026-01-12",
+        chart.says(bill, dated="11-01-2026", amount="1,200.00", due="28-01-2026"),
+    )
+    chart.step(
+        "an unpaid bill info: paid; no transaction: one is created and linked",
+        chart.sender,
+        "2026-01-20",
+        chart.says(paid, amount="1,200.00", on="20-01-2026"),
+    )
+    chart.step(
+        "the next bill info",
+        chart.sender,
+        "2026-02-10",
+        chart.says(bill, dated="10-02-2026", amount="900.00", due="28-02-2026"),
+    )
+    chart.step(
+        "the bank's message comes first",
+        "VM-HDFCBK",
+        "2026-02-19",
+        bank.format(amount="900.00", on="19-02-2026"),
+    )
+    chart.step(
+        "an unpaid bill info: paid; the transaction exists: its bill info is set",
+        chart.sender,
+        "2026-02-20",
+        chart.says(paid, amount="900.00", on="20-02-2026"),
+    )
+    chart.step(
+        "the bank's message of a payment that no bill asks for",
+        "VM-HDFCBK",
+        "2026-02-27",
+        bank.format(amount="450.00", on="27-02-2026"),
+    )
+    chart.step(
+        "none unpaid: no bill info changes; the transaction exists: nothing new",
+        chart.sender,
+        "2026-02-28",
+        chart.says(paid, amount="450.00", on="28-02-2026"),
+    )
+    chart.step(
+        "none unpaid, and no transaction: one is created for the account",
+        chart.sender,
+        "2026-03-02",
+        chart.says(paid, amount="77.00", on="02-03-2026"),
+    )
 
 
 CHARTS: dict[str, Callable[[Chart], None]] = {

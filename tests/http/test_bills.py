@@ -285,6 +285,93 @@ def test_refusals(served_on_sqlite: Served) -> None:
     assert served.post(link, {"bill_id": "bill_" + "0" * 32}).code == "bill_not_found"
 
 
+def test_a_fault_is_told_of_the_field_that_was_sent(served_on_sqlite: Served) -> None:
+    served = served_on_sqlite
+    who = customer(served)
+    good = {"customer_id": who, "body": "x"}
+    one = served.post("/api/v1/messages", {**good, "colour": "red"})
+    assert (one.code, one.json()["param"]) == ("field_invalid", "colour")
+    third = served.post("/api/v1/messages", [good, good, {**good, "sent_at": "yesterday"}])
+    assert (third.code, third.json()["param"]) == ("field_invalid", "2.sent_at")
+    many = served.post("/api/v1/messages", [good] * 1_001)
+    assert many.code == "field_invalid"
+    assert "at most 1000 items" in many.json()["detail"]
+
+
+def test_what_has_not_happened_yet_is_refused(served_on_sqlite: Served) -> None:
+    served = served_on_sqlite
+    who = customer(served)
+    later = "2026-03-04T10:00:00Z"
+    movement = {"customer_id": who, "amount": "-5", "happened_at": later}
+    answer = served.post("/api/v1/transactions", movement)
+    assert (answer.code, answer.json()["param"]) == ("date_in_future", "happened_at")
+    parsed = {
+        "customer_id": who, "account_type": "GAS_BILL", "transaction_type": "BILL_CONFIRMATION",
+        "message_type": "BILL_PAYMENT", "issuer": "Blue Flame", "amount": "5",
+    }  # fmt: skip
+    for name, value in (("sent_at", later), ("received_at", later), ("paid_on", "2026-03-04")):
+        answer = served.post("/api/v1/messages", {**parsed, name: value})
+        assert (answer.code, answer.json()["param"]) == ("date_in_future", name)
+    text = "Payment of Rs 5 received for your gas bill, BP No 55001, on 20-03-2026"
+    made = served.post(
+        "/api/v1/messages",
+        {"customer_id": who, "body": text, "sender": "VM-MGLGAS",
+         "sent_at": "2026-03-01T10:00:00Z"},
+    ).json()  # fmt: skip
+    assert (made["status"], made["why"]) == ("review", "the payment is dated after the message")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"customer_id": "%s", "body": "Rs 5 caf\xe9"}',
+        '{"customer_id": "%s", "body": "Rs 5 \\ud800"}',
+        '{"customer_id": "%s", "body": "Rs 5", "body": "Rs 6"}',
+        "\x00\x01\xff%s",
+    ],
+    ids=["latin-1", "half a surrogate", "a key twice", "binary"],
+)
+def test_what_is_no_text_is_refused(served_on_sqlite: Served, body: str) -> None:
+    content = (body % customer(served_on_sqlite)).encode("latin-1")
+    answer = served_on_sqlite.post(
+        "/api/v1/messages", content=content, headers={"Content-Type": "application/json"}
+    )
+    assert (answer.status, answer.code) == (422, "body_malformed")
+
+
+def test_hostile_texts_are_kept_and_harm_nothing(served: Served) -> None:
+    who = customer(served)
+    bill = "Your BES\u200bCOM bill of Rs\u202e 1,\u206024\u200b0 is d\u00adue on 20-03-2026"
+    hidden = text(served, who, bill, sender="AX-BESCOM").json()
+    assert (hidden["status"], hidden["read"]["amount"]) == ("applied", "1240.00")
+    long = text(served, who, "bill of Rs 5 is due. " * 150_000).json()
+    assert (long["status"], long["why"]) == ("review", "the text is longer than any bill")
+    assert len(long["body"]) == 2_048
+    for odd in (
+        "",
+        "\U0001f4a1" * 400,
+        "\u0967\u0968 \u0930\u0941",
+        "due on 99/99/9999",
+        "((((" * 500,
+    ):
+        assert text(served, who, odd, sender="AX-BESCOM").json()["status"] == "unmatched"
+    huge = text(served, who, "x" * 6_000_000)
+    assert huge.code == "body_too_large"
+    assert len(listed(served, "messages", who)) == 7
+
+
+def test_a_message_for_another_customers_account_stays_with_whom_it_was_sent_for(
+    served: Served,
+) -> None:
+    asha, bela = customer(served), customer(served, "bela@example.org")
+    send(served, asha, "GENERATION", amount="500.00", due_on="2026-03-25")
+    made = send(served, bela, "CONFIRMATION", amount="500.00")
+    assert made["bill_id"] is None
+    (bill,) = listed(served, "bills", asha)
+    assert (bill["paid"], bill["status"]) == ("0.00", "unpaid")
+    assert len(listed(served, "bill-accounts", bela)) == 1
+
+
 def test_an_idempotency_key_gets_the_first_reply(served: Served) -> None:
     who = customer(served)
     body = {

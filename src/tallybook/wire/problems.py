@@ -37,6 +37,8 @@ _IN_OUR_WORDS = {
     "missing": "it is missing",
 }
 _PLACES = ("body", "query", "header")
+SHAPE_TAG = "~"
+"""What the tags begin with by which a route tells the shapes of its body apart."""
 
 
 def problem_response(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
@@ -86,6 +88,9 @@ def shown_name(name: str) -> str:
 def _field_and_problem(error: Any) -> tuple[str, str]:  # noqa: ANN401 - pydantic's or FastAPI's
     place = [str(part) for part in error["loc"]]
     if place and place[0] in _PLACES:
+        place = place[1:]
+    # Which of several shapes a body was read as is our business, not a field of the caller's.
+    if place and place[0].startswith(SHAPE_TAG):
         place = place[1:]
     field = shown_name(".".join(place)) or "body"
     return field, _IN_OUR_WORDS.get(error["type"], str(error["msg"]))

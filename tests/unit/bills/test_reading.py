@@ -1,6 +1,5 @@
 """Reading texts: many issuers' manners, hostile input, and rule files that can't be used."""
 
-import os
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -12,6 +11,7 @@ from tallybook.bills.reading.model import Verdict
 from tallybook.bills.reading.patterns import Match, Pattern
 from tallybook.bills.reading.reader import Reader, load_reader, shipped_reader, show_reading
 from tallybook.bills.reading.rulebook import SHIPPED, RuleFileError, read_rule_files
+from tests.unit.bills.real import real_messages
 
 DAY = date(2026, 6, 15)
 MESSAGES: list[dict[str, Any]] = [
@@ -271,15 +271,6 @@ def own_rules(count: int, sender: str) -> str:
 
 
 # -- the real messages, where they are -------------------------------------------------------------
-
-
-def real_messages() -> Path | None:
-    """Find the labelled messages: by TALLYBOOK_TEST_DATA, or in a data folder beside ours."""
-    folders = [Path(__file__).resolve().parents[3] / ".." / "shared" / "data"]
-    if "TALLYBOOK_TEST_DATA" in os.environ:
-        folders.insert(0, Path(os.environ["TALLYBOOK_TEST_DATA"]))
-    paths = [folder / "messages" / "messages.jsonl" for folder in folders]
-    return next((path for path in paths if path.exists()), None)
 
 
 def test_the_score_on_real_messages_holds() -> None:

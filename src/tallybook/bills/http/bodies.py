@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from tallybook.bills.model import AccountType, Kind, MessageType
 from tallybook.bills.operations.people import CorrectedReading
@@ -23,6 +24,7 @@ from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.calls import body_id
 from tallybook.wire.context import Context
 from tallybook.wire.fields import Amount, Answer, Body, CurrencyCode, Day, Ident, Instant, Text
+from tallybook.wire.problems import SHAPE_TAG
 
 MESSAGES_MOST = 1_000
 BODY_LIMIT = 5 * 1024 * 1024
@@ -58,6 +60,17 @@ class NewMessage(Body):
 
 
 MessageList = Annotated[list[NewMessage], Field(min_length=1, max_length=MESSAGES_MOST)]
+
+
+def _shape(body: object) -> str:
+    return _MANY if isinstance(body, list) else _ONE
+
+
+_ONE, _MANY = f"{SHAPE_TAG}one", f"{SHAPE_TAG}many"
+OneOrMany = Annotated[
+    Annotated[NewMessage, Tag(_ONE)] | Annotated[MessageList, Tag(_MANY)], Discriminator(_shape)
+]
+"""Told apart before they are read, so that a fault is told of the one that was meant."""
 
 
 class ManyMessages(Answer):
@@ -154,6 +167,9 @@ def take_message(message: NewMessage, intake: Intake, context: Context, place: s
         raise _missing(f"{place}{missing}", "it is needed where there is no body")
     currency = message.currency or context.settings.currency
     currency_decimals(currency)
+    for name in ("sent_at", "received_at"):
+        see_it_is_past(getattr(message, name), intake.now, f"{place}{name}")
+    see_day_is_past(message.paid_on, context.clock.today(), f"{place}paid_on")
     parsed = ParsedMessage(
         customer_id=customer,
         account_type=message.account_type,
@@ -173,6 +189,24 @@ def take_message(message: NewMessage, intake: Intake, context: Context, place: s
         source_id=message.source_id,
     )
     return take_parsed(parsed, intake)
+
+
+_CLOCKS_APART = timedelta(days=1)
+"""How far ahead of ours another clock or another zone's calendar may be."""
+
+
+def see_it_is_past(instant: datetime | None, now: datetime, param: str) -> None:
+    """Refuse what is said to have happened after now. Source: T2. Raises: `date_in_future`."""
+    if instant is not None and instant > now + _CLOCKS_APART:
+        raise Refused(
+            Refusal("date_in_future", param=param, details={"today": now.date().isoformat()})
+        )
+
+
+def see_day_is_past(day: date | None, today: date, param: str) -> None:
+    """Refuse a payment that is dated after today. Source: T2. Raises: Refused `date_in_future`."""
+    if day is not None and day > today + _CLOCKS_APART:
+        raise Refused(Refusal("date_in_future", param=param, details={"today": today.isoformat()}))
 
 
 _OF_TEXTS = frozenset({"customer_id", "body", "sender", "sent_at", "received_at", "source_id"})

@@ -13,13 +13,14 @@ from tallybook.bills.http.bodies import (
     BODY_LIMIT,
     Correction,
     ManyMessages,
-    MessageList,
     NewLink,
-    NewMessage,
     NewTransaction,
+    OneOrMany,
     ResolvedView,
     intake_of,
     read_correction,
+    see_day_is_past,
+    see_it_is_past,
     take_message,
 )
 from tallybook.bills.model import BillState, MessageStatus
@@ -74,13 +75,13 @@ def _add_messages(router: APIRouter) -> None:
         response_model=MessageView | ManyMessages,
         responses=refusals(
             "customer_not_found", "types_disagree", "amount_invalid", "currency_unknown",
-            "date_invalid",
+            "date_invalid", "date_in_future",
         ),
         openapi_extra={"x-body-limit": BODY_LIMIT},
     )  # fmt: skip
     async def record_messages(
         call: Call,
-        body: NewMessage | MessageList,
+        body: OneOrMany,
     ) -> Response:
         """Record a message or a list of them; each is told what became of it, in order."""
         messages = body if isinstance(body, list) else [body]
@@ -99,7 +100,9 @@ def _add_transactions(router: APIRouter) -> None:
         "/transactions",
         status_code=201,
         response_model=TransactionView,
-        responses=refusals("customer_not_found", "amount_invalid", "currency_unknown"),
+        responses=refusals(
+            "customer_not_found", "amount_invalid", "currency_unknown", "date_in_future"
+        ),
     )
     async def record_transaction(call: Call, body: NewTransaction) -> Response:
         """Record a bank or wallet movement, and link it to the bill payment that it is."""
@@ -108,6 +111,7 @@ def _add_transactions(router: APIRouter) -> None:
         amount = parse_amount(body.amount, currency)
         if amount == 0:
             raise Refused(Refusal("amount_invalid", param="amount"))
+        see_it_is_past(body.happened_at, call.context.clock.now(), "happened_at")
         customer = body_id(
             CUSTOMER_PREFIX, body.customer_id, param="customer_id", code="customer_not_found"
         )
@@ -156,13 +160,14 @@ def _add_review(router: APIRouter) -> None:
         response_model=ResolvedView,
         responses=refusals(
             "review_item_not_found", "review_item_resolved", "amount_invalid", "currency_unknown",
-            "date_invalid",
+            "date_invalid", "date_in_future",
         ),
     )  # fmt: skip
     async def resolve_review_item(call: Call, item_id: str, body: Correction) -> Response:
         """Settle a message that waits: give the right reading, or dismiss it."""
         settings = call.context.settings
         currency = body.currency or settings.currency
+        see_day_is_past(body.paid_on, call.context.clock.today(), "paid_on")
         reading = read_correction(body, currency)
         command = ResolveReview(
             path_id(MESSAGE_PREFIX, item_id), reading, body.reason, settings.currency

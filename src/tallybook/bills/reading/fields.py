@@ -325,6 +325,9 @@ class _Filling:
             self.doubts.append("nothing says what sort of bill it is")
         if amount is not None and minimum is not None and minimum > amount:
             self.doubts.append("the minimum is more than the total")
+        paid = dates.get("paid_on")
+        if self.draft.day_is_sent and paid and paid > self.draft.day + timedelta(days=1):
+            self.doubts.append("the payment is dated after the message")
         due = dates.get("due_on")
         if due is None:
             return
