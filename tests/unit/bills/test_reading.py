@@ -158,6 +158,52 @@ def test_lakh_grouping_and_odd_amounts() -> None:
     assert not read("Your BESCOM bill of Rs 10.123 is due on 20-06-2026").is_accepted
 
 
+@pytest.mark.parametrize(
+    "amount", ["Rs 1.5 lakh", "Rs 2 451", "EUR 1.234,50", "Rs 12,34,5", "INR 3 crore", "Rs 50k"]
+)
+def test_an_amount_that_may_be_read_two_ways_goes_to_a_person(amount: str) -> None:
+    assert not read(f"Your BESCOM bill of {amount} is due on 20-06-2026").is_accepted
+
+
+def test_amounts_without_a_sign_are_taken_only_after_a_word_that_says_so() -> None:
+    text = "BESCOM RR No W22014 bill. Amt:3210 Min due 0 Due date:20/06/26"
+    assert read(text).amount_minor == 321_000
+    assert read("Your BESCOM bill for 3210 units is due on 20/06/26").amount_minor is None
+    assert read("BESCOM bill amount 20-06-2026 is the due date").amount_minor is None
+
+
+def test_a_date_with_the_month_first_is_read_only_where_it_can_be_no_other() -> None:
+    assert read("Your BESCOM bill of Rs 50 is due on 06/22/2026").due_on == date(2026, 6, 22)
+    dollars = read("Your electricity bill of $50.00 is due on 07/06/2026")
+    assert not dollars.is_accepted
+    assert read("Your electricity bill of $50.00 is due on 22/06/2026").is_accepted
+    assert read("Your electricity bill of Rs 50 is due on 07/06/2026").due_on == date(2026, 6, 7)
+
+
+def test_an_everyday_word_is_no_issuer() -> None:
+    text = "For the best service visit your branch. Your gas bill of Rs 50 is due on 20-06-2026"
+    reading = read(text, None)
+    assert (reading.issuer, str(reading.bill_type)) == (None, "GAS_BILL")
+    named = read("BEST Undertaking bill of Rs 50 is due on 20-06-2026", None)
+    assert named.issuer == "BEST"
+
+
+def test_a_debit_to_a_biller_is_a_payment_and_to_anybody_else_a_movement() -> None:
+    text = "Dear UPI user A/C X1102 debited by 1240.0 on date 12Jun26 trf to {} Refno 616312345678"
+    paid = read(text.format("BESCOM"), "VM-SBIUPI")
+    assert (str(paid.kind), paid.amount_minor) == ("BILL_TXN_CONFIRMATION", 124_000)
+    assert (paid.issuer, paid.reference) == ("BESCOM", "616312345678")
+    moved = read(text.format("RAMESH K"), "VM-SBIUPI")
+    assert (moved.verdict, moved.is_credit) == (Verdict.MOVEMENT, False)
+    credited = read("A/C X1102 credited by 1240.0 on 12Jun26 by BESCOM refund", "VM-SBIUPI")
+    assert credited.kind is None
+
+
+def test_pay_today_is_no_due_date_of_an_overdue_bill() -> None:
+    assert read("Your BESCOM bill of Rs 50 is overdue. Pay today").due_on is None
+    assert read("Your BESCOM bill of Rs 50 is due today").due_on == DAY
+
+
 # -- rule files ------------------------------------------------------------------------------------
 
 RULE = """
