@@ -114,7 +114,7 @@ class _PostgresTx:
             cursor.copy(f"COPY {step.rows.name} ({columns}) FROM STDIN".encode()) as copy,
         ):
             for row in step.values:
-                copy.write_row(step.rows.values(row))
+                copy.write_row(step.rows.copy_values(row))
 
 
 def _between_copies(

@@ -46,6 +46,9 @@ class RowMap(Generic[R]):
         ]
         self._to_sqlite = _converters(self.types, _TO_SQLITE)
         self._from_sqlite = _converters(self.types, _FROM_SQLITE)
+        self._to_copy = _converters(self.types, _TO_COPY) + [
+            (index, attrgetter("value")) for index, _ in self._enums
+        ]
 
     def values(self, row: R) -> tuple[Any, ...]:
         """Take a row's values in column order."""
@@ -58,6 +61,20 @@ class RowMap(Generic[R]):
             if values[index] is not None:
                 values[index] = convert(values[index])
         return tuple(values)
+
+    def copy_values(self, row: R) -> Sequence[Any]:
+        """Take a row's values in column order, as COPY has them at the least cost.
+
+        Times, dates and enums cost the driver more than all other cells, and in one batch most
+        rows have the same time.
+        """
+        if not self._to_copy:
+            return self._values(row)
+        values = list(self._values(row))
+        for index, convert in self._to_copy:
+            if values[index] is not None:
+                values[index] = convert(values[index])
+        return values
 
     def row(self, values: Sequence[Any], *, sqlite: bool) -> R:
         """Make a row of what the driver gave."""
@@ -94,6 +111,10 @@ _TO_SQLITE: dict[str, Callable[[Any], Any]] = {
     "timestamptz": instant_to_text,
     "date": date.isoformat,
     "boolean": int,
+}
+_TO_COPY: dict[str, Callable[[Any], Any]] = {
+    "timestamptz": instant_to_text,
+    "date": date.isoformat,
 }
 _FROM_SQLITE: dict[str, Callable[[Any], Any]] = {
     "timestamptz": instant_from_text,
