@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from tallybook.kernel.frozen import frozen
+
 
 class AdvanceStatus(StrEnum):
     """Where an advance stands as a whole. Source: A13."""
@@ -32,7 +34,7 @@ class Payout(StrEnum):
     """It came back, or never went out: nothing is owed for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Advance:
     """One advance. Its collection is the plan with the same id. Units: minor units."""
 

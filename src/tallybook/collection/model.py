@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from tallybook.kernel.calendar import add_days, add_months, whole_months
+from tallybook.kernel.frozen import frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class OnFailedDebit(StrEnum):
     NEXT_DUE_DATE = "next_due_date"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """What is to be collected for one subject, and how much of it stands where.
 
@@ -127,7 +128,7 @@ class InstallmentState(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Installment:
     """One row of a plan."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -21,6 +20,7 @@ from tallybook.collection.store import (
 from tallybook.customers.model import BankAccount
 from tallybook.customers.store import BANK_ACCOUNTS, BANK_ACCOUNTS_TABLE
 from tallybook.db.reading import STREAM_ROWS, fetch, select_rows, stream
+from tallybook.kernel.frozen import frozen
 from tallybook.processor.model import (
     Fact,
     ItemKind,
@@ -54,7 +54,7 @@ _UNAPPLIED = text("NOT report_facts.applied")
 # -- for the daily run -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DueRow:
     """A plan row to be sent, with the account it is collected from."""
 

@@ -16,7 +16,7 @@ from tallybook.collection.model import (
 )
 from tallybook.kernel.arithmetic import split_evenly
 from tallybook.kernel.calendar import add_days
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.processor.model import Transfer, TransferState
 from tallybook.processor.rules import IN_FLIGHT
@@ -69,7 +69,7 @@ def plan_rows(plan: Plan, count: int, ids: Ids, *, unit: int = 1) -> list[Instal
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlanChange:
     """A plan after something happened to one of its transfers, and the rows that change."""
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from tallybook.kernel.frozen import frozen
+
 HOUSE = "house"
 """The book of the business itself. Each customer has a book of what is theirs alone."""
 
@@ -34,7 +36,7 @@ class Chart(StrEnum):
     OVER_SHORT = "over-short"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Posting:
     """One line of an entry. Units: minor units, debits positive, credits negative."""
 
@@ -48,7 +50,7 @@ class Posting:
     book: str = HOUSE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One balanced movement: its postings sum to zero per currency. Only ever reversed."""
 
@@ -75,7 +77,7 @@ def imbalance(entry: Entry) -> Mapping[str, int]:
     return {currency: total for currency, total in sums.items() if total}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """One account of one book in one currency."""
 
@@ -85,7 +87,7 @@ class Account:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredEntry:
     """An entry on disk. Numbers have no gaps; each hash covers the entry before it."""
 
@@ -98,7 +100,7 @@ class StoredEntry:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredPosting:
     """A posting on disk."""
 
@@ -110,7 +112,7 @@ class StoredPosting:
     subject_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DayBalance:
     """What moved on one account with effect on one day. A balance is the sum of its days."""
 

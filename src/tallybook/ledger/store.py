@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -32,6 +31,7 @@ from tallybook.db.metadata import (
     partial_index,
 )
 from tallybook.db.tables import RowMap
+from tallybook.kernel.frozen import replace
 from tallybook.ledger.model import (
     Account,
     DayBalance,

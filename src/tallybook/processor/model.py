@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from tallybook.kernel.frozen import frozen
 from tallybook.processor.port import Direction
 
 
@@ -37,7 +38,7 @@ class TransferKind(StrEnum):
     CREDIT_PAYOUT = "credit_payout"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transfer:
     """One order to the Processor, on record before it is sent."""
 
@@ -84,7 +85,7 @@ class Result(StrEnum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fact:
     """That some report gave a transaction a result; kept once however often it is repeated."""
 
@@ -104,7 +105,7 @@ class Fact:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """A report as it was taken. Its raw text is sealed: it may name account numbers."""
 
@@ -170,7 +171,7 @@ class Action(StrEnum):
     DISMISS = "dismiss"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OperatorItem:
     """Something that no rule may settle by itself."""
 

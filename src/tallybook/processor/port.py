@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from tallybook.kernel.frozen import frozen
 
 
 class Direction(StrEnum):
@@ -46,7 +47,7 @@ class ReportUnavailable(Exception):  # noqa: N818 - an answer of the Processor's
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TransferOrder:
     """What the Processor is asked to do, in its own terms."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 
+from tallybook.kernel.frozen import frozen
 from tallybook.processor.model import (
     Action,
     Fact,
@@ -45,7 +45,7 @@ LIVE = frozenset({_S.INTENT, _S.ACCEPTED, _S.UNKNOWN, _S.TIMED_OUT, _S.SUCCEEDED
 IN_FLIGHT = frozenset({_S.INTENT, _S.ACCEPTED, _S.UNKNOWN})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Folded:
     """What all facts of one transaction come to."""
 

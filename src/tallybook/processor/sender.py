@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from tallybook.ambient.clock import Clock
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.money import format_amount, parse_amount
 from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Transfer
@@ -24,7 +24,7 @@ OPEN_MAX = 200
 INSUFFICIENT_FUNDS = "insufficient_funds"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sent:
     """How a call ended: an id, a refusal, or nothing that anyone can be sure of."""
 

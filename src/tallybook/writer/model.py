@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from datetime import date, datetime
 from functools import cache
 from types import UnionType
@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from tallybook.db.dialect import Tx
 from tallybook.db.tables import RowMap
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 
@@ -21,7 +22,7 @@ R = TypeVar("R")
 C_contra = TypeVar("C_contra", contravariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moment:
     """When a batch is decided: one instant and one business date for all of it. Source: T1."""
 
@@ -74,7 +75,7 @@ class Index(Generic[R]):
         return self._key_of(row)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Needs:
     """What a command wants to see before it is decided.
 
@@ -185,7 +186,7 @@ class View:
                 found[key][ident] = row
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """A fact for others to read: `<domain>.<noun>.<past verb>`."""
 
@@ -196,7 +197,7 @@ class Event:
     customer_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """What a command answers: an HTTP status and a JSON-ready body."""
 
@@ -204,7 +205,7 @@ class Reply:
     body: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """What a command decided, as data: nothing is done until the whole batch is recorded."""
 
@@ -236,7 +237,7 @@ class Operation(Protocol[C_contra]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """One write, asked for."""
 
@@ -284,7 +285,7 @@ def _unhashed_inside(hint: object) -> dict[str, Any] | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """How a command ended, known to be on disk."""
 

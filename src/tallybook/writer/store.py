@@ -12,6 +12,7 @@ from sqlalchemy import CHAR, Column, Index, SmallInteger, String, Table, Text
 
 from tallybook.db.metadata import METADATA, NUMBER, HexId, Instant, instant_to_text
 from tallybook.db.tables import RowMap
+from tallybook.kernel.frozen import frozen
 from tallybook.writer.model import Event, Moment
 
 FIRST_HASH = "0" * 64
@@ -62,7 +63,7 @@ ROW_SEALS = Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredCommand:
     """An idempotency key, what was asked under it, and the reply once there is one."""
 
@@ -75,7 +76,7 @@ class StoredCommand:
     completed_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Completion:
     """The part of a stored command that is written when its reply comes later."""
 
@@ -85,7 +86,7 @@ class Completion:
     completed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredEvent:
     """An event with its place in the log. Numbers have no gaps and follow the commits."""
 
@@ -98,7 +99,7 @@ class StoredEvent:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChainHead:
     """Where both chains end. The row is locked by every batch, last before its commit."""
 

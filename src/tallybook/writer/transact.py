@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 
 from tallybook.db.dialect import Insert, Select, Step, Tx, Update
 from tallybook.db.errors import Trouble, classify
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import REFUSALS, Refusal, problem
 from tallybook.writer.loading import Loader, LockTooLateError, look_up

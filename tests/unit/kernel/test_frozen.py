@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +45,25 @@ def test_a_name_that_is_no_field_is_refused() -> None:
 def test_a_class_that_is_no_plain_row_is_refused() -> None:
     with pytest.raises(AssertionError, match="Derived"):
         replace(Derived("1"), id="2")
+
+
+@frozen
+class Light:
+    id: str
+    tags: tuple[str, ...] = field(default=())
+
+
+def test_a_row_is_compared_and_hashed_by_its_fields_and_has_no_others() -> None:
+    row = Light("1")
+    assert row == Light("1", ())
+    assert len({row, Light("1"), Light("2")}) == 2
+    assert repr(row).endswith("Light(id='1', tags=())")
+    with pytest.raises(AttributeError):
+        row.note = "x"  # pyright: ignore[reportAttributeAccessIssue] - it has slots
+
+
+def test_the_type_checker_lets_nobody_assign_to_a_field() -> None:
+    row = Light("1")
+    # Were this not refused, `make types` would say that there is nothing to ignore.
+    row.id = "2"  # pyright: ignore[reportAttributeAccessIssue] - this is the test
+    assert row.id == "2", "and at run time nothing looks"

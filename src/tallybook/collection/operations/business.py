@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.processor.model import Action, OperatorItem, Transfer, TransferKind
 from tallybook.writer.model import Command, Decision, Moment, Needs, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TransferChange:
     """One transfer, before and after what was learned."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from tallybook.collection.operations.business import BUSINESSES
@@ -12,6 +12,7 @@ from tallybook.collection.operations.moving import (
     transfer_event,
 )
 from tallybook.collection.views import item_view
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import Action, ItemKind, OperatorItem, Transfer, TransferState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.moving import (
@@ -15,6 +15,7 @@ from tallybook.collection.operations.transfers import (
     MarkTransfer,
     marking_needs,
 )
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import Transfer, TransferState

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from tallybook.collection.operations.moving import transfer_event
 from tallybook.collection.rules import may_send, send_row
 from tallybook.collection.store import INSTALLMENTS, PLANS
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import Transfer, TransferKind, TransferState
@@ -19,7 +19,7 @@ LEASE = timedelta(seconds=60)
 """How long after its intent a transfer may be sent. Longer than any call's deadline."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendInstallment:
     """A plan row that is due."""
 

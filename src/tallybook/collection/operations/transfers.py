@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from tallybook.collection.operations.business import BUSINESSES
@@ -15,7 +14,7 @@ from tallybook.collection.operations.moving import (
     with_items,
 )
 from tallybook.collection.rules import NOT_CONNECTED
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import (
@@ -48,7 +47,7 @@ class Answer(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordAnswer:
     """What came of one call."""
 
@@ -162,7 +161,7 @@ def _answered(before: Transfer, command: RecordAnswer) -> Transfer:
             return replace(before, state=_S.REJECTED, reason=reason)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SettleTransfer:
     """That reports may say something new of a transfer."""
 
@@ -250,7 +249,7 @@ def _folded(before: Transfer, facts: list[Fact]) -> tuple[Transfer, bool]:
     return after, folded.is_contradiction
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MarkTransfer:
     """A transfer that time moved on."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 
 from tallybook.ambient.liveness import is_known_dead
@@ -19,6 +18,7 @@ from tallybook.collection.operations.transfers import (
 from tallybook.collection.queries import DueRow, list_in_state
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.customers.model import account_context
+from tallybook.kernel.frozen import frozen
 from tallybook.processor.model import Transfer, TransferState
 from tallybook.processor.sender import Sent
 from tallybook.writer.model import Command, Outcome
@@ -27,7 +27,7 @@ CHUNK = 200
 """How many intents go on record together; as many as may be open at once. Source: P3."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendOrder:
     """A transfer on record, and the sealed number it goes to."""
 
