@@ -77,7 +77,11 @@ class Server:
 
 @contextmanager
 def serve(
-    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, command: str = "serve"
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    command: str = "serve",
+    said_host: str = "127.0.0.1",
 ) -> Generator[Server]:
     """Start a server on a free port and wait until it listens; it is killed if it is left."""
     process = subprocess.Popen(
@@ -100,7 +104,7 @@ def serve(
     try:
         for line in process.stdout:
             server.said.append(line)
-            if found := re.search(r"listen\w* \w+ http://127\.0\.0\.1:([0-9]+)", line):
+            if found := re.search(rf"listen\w* \w+ http://{said_host}:([0-9]+)", line):
                 server.port = int(found[1])
                 break
         patience.cancel()

@@ -218,12 +218,13 @@ def test_a_connection_that_only_stays_open_holds_nobody_up(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])
-def test_only_this_machine_is_served(tmp_path: Path, host: str) -> None:
+def test_only_this_machine_is_served_without_an_api_key(tmp_path: Path, host: str) -> None:
     ended = run("serve", "--host", host, cwd=tmp_path)
     assert ended.returncode == 2
     assert ended.stderr == (
-        f"tallybook: This version serves only this machine: at {host} anyone on the network could"
-        " move money, because API keys do not exist yet. Use --host 127.0.0.1.\n"
+        f"tallybook: Without an API key only this machine is served: at {host} anyone on the"
+        " network could move money. Make a key with `tallybook keys create NAME --scope money`,"
+        " or use --host 127.0.0.1.\n"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -72,15 +72,22 @@ class Database:
         self.engine.dispose()
 
 
+def database_file(url: str) -> Path | None:
+    """Tell the file of an embedded database, without making it; None for another kind.
+
+    Raises: DatabaseUrlError.
+    """
+    parsed = _parse(url)
+    is_file = parsed.get_backend_name() == "sqlite" and parsed.database
+    return Path(parsed.database) if is_file and parsed.database else None
+
+
 def open_database(url: str, *, pool_size: int = 5, pool_overflow: int = 10) -> Database:
     """Open a database by its URL: `sqlite:///./billing.db` or `postgresql://user@host/name`.
 
     Nothing is connected yet. Raises: DatabaseUrlError.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise DatabaseUrlError(f"not a database URL: {url.split('://', maxsplit=1)[0]}") from error
+    parsed = _parse(url)
     backend = parsed.get_backend_name()
     if backend == "sqlite":
         return Database(parsed, _sqlite_engine(parsed))
@@ -88,6 +95,13 @@ def open_database(url: str, *, pool_size: int = 5, pool_overflow: int = 10) -> D
         parsed = parsed.set(drivername="postgresql+psycopg")
         return Database(parsed, _postgres_engine(parsed, pool_size, pool_overflow))
     raise DatabaseUrlError(f"the database must be sqlite:///... or postgresql://..., not {backend}")
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise DatabaseUrlError(f"not a database URL: {url.split('://', maxsplit=1)[0]}") from error
 
 
 def _sqlite_engine(url: URL) -> Engine:

@@ -10,7 +10,7 @@ from tallybook.ambient.clock import SystemClock
 from tallybook.ambient.settings import Settings, load_settings
 from tallybook.db import migrate
 from tallybook.db.copying import CopyError, copy_database, drafted, fold_log, refuse_existing
-from tallybook.db.engine import Database, open_database
+from tallybook.db.engine import database_file, open_database
 from tallybook.entrypoints.engine import bring_up_to_date, open_door
 from tallybook.entrypoints.errors import CommandError, ExitCode
 from tallybook.entrypoints.progress import show_progress
@@ -29,10 +29,12 @@ _FOR_SQLITE = (
 def backup(file: Path, **given: object) -> None:
     """Copy the book into a file that is not there yet, while it is in use."""
     settings = load_settings(**given)
+    source = _path_of(settings, "Backup")
+    if not source.exists():
+        raise CommandError(f"There is no book at {source}.", ExitCode.USAGE)
     database = open_database(settings.database_url.get_secret_value())
     try:
-        source = _path_of(database, "Backup")
-        if not source.exists() or migrate.current_revision(database) is None:
+        if migrate.current_revision(database) is None:
             raise CommandError(f"There is no book at {source}.", ExitCode.USAGE)
         with show_progress() as progress, _told(), drafted(file) as draft:
             _copy(source, draft, progress)
@@ -57,9 +59,7 @@ def backup(file: Path, **given: object) -> None:
 def restore(file: Path, *, is_verified: bool, **given: object) -> None:
     """Bring a copy back as the book, where there is none, with all sending held."""
     settings = load_settings(**given)
-    database = open_database_without_making_it(settings)
-    target = _path_of(database, "Restore")
-    database.close()
+    target = _path_of(settings, "Restore")
     with show_progress() as progress, _told():
         refuse_existing(target)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,16 +90,6 @@ def anchor(file: Path, **given: object) -> None:
         raise CommandError("Nothing has happened in this book yet.", ExitCode.FOUND)
     append_anchor(file, found)
     print(f"{file}: events up to {found.event_seq}, entries up to {found.entry_seq}.")
-
-
-def open_database_without_making_it(settings: Settings) -> Database:
-    """Open a database whose file may not exist, and leave it so."""
-    url = settings.database_url.get_secret_value()
-    database = open_database(url)
-    path = database.path
-    if path is not None and path.exists() and path.stat().st_size == 0:
-        path.unlink()
-    return database
 
 
 def _prepare(draft: Path, settings: Settings, progress: Progress, *, is_verified: bool) -> None:
@@ -155,7 +145,8 @@ def _told() -> Generator[None]:
         raise CommandError(f"{text[:1].upper()}{text[1:]}.", ExitCode.REFUSED) from error
 
 
-def _path_of(database: Database, what: str) -> Path:
-    if database.path is None:
+def _path_of(settings: Settings, what: str) -> Path:
+    path = database_file(settings.database_url.get_secret_value())
+    if path is None:
         raise CommandError(_FOR_SQLITE.format(what=what), ExitCode.USAGE)
-    return database.path
+    return path

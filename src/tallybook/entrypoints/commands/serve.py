@@ -35,9 +35,13 @@ def serve(**given: object) -> None:
 
 def _has_keys(settings: Settings) -> bool:
     from tallybook.access.tasks import has_keys
-    from tallybook.db.engine import open_database
+    from tallybook.db.engine import database_file, open_database
 
-    database = open_database(settings.database_url.get_secret_value())
+    url = settings.database_url.get_secret_value()
+    file = database_file(url)
+    if file is not None and not file.exists():
+        return False
+    database = open_database(url)
     try:
         return has_keys(database)
     finally:

@@ -64,7 +64,11 @@ def append_anchor(path: Path, anchor: Anchor) -> None:
 def read_anchors(path: Path) -> list[Anchor]:
     """Read a file of anchors, the oldest first. Raises: OSError, AnchorError."""
     anchors: list[Anchor] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise AnchorError(f"{path} is not a file of anchors") from error
+    for number, line in enumerate(lines, start=1):
         try:
             found: Any = json.loads(line)
             anchor = Anchor(**found)
