@@ -66,22 +66,20 @@ class RecordAnswerOperation:
         """Lock the transfer; what its business needs only where money is touched."""
         transfer = command.transfer
         before = seen.row(TRANSFERS, transfer.id)
-        look_up = (
-            ((TRANSFER_BY_TRANSACTION, command.transaction_id),) if command.transaction_id else ()
+        ident = command.transaction_id
+        needs = Needs(
+            look_up=((TRANSFER_BY_TRANSACTION, ident),) if ident else (),
+            lock=((TRANSFERS, transfer.id),),
+            read=(
+                (OPEN_ITEMS_ABOUT, transfer.id),
+                *(((FACTS_OF, ident),) if ident else ()),
+            ),
         )
         if transfer.is_debit and command.answer is Answer.ACCEPTED:
             # From in flight to in flight: no plan and no money moves, so nothing else is locked.
-            return Needs(
-                look_up=look_up,
-                lock=((TRANSFERS, transfer.id),),
-                read=((OPEN_ITEMS_ABOUT, transfer.id),),
-            )
+            return needs
         return join_needs(
-            Needs(
-                look_up=look_up,
-                lock=((TRANSFERS, transfer.id),),
-                read=((OPEN_ITEMS_ABOUT, transfer.id),),
-            ),
+            needs,
             BUSINESSES.of(transfer.kind).needs(
                 transfer, seen, _answered(before, command) if before else None
             ),
@@ -94,10 +92,9 @@ class RecordAnswerOperation:
         before = view.row(TRANSFERS, command.transfer.id)
         assert before is not None, "the intent is on record before the call"
         after = _answered(before, command)
-        collides = False
-        if command.transaction_id is not None:
-            other = view.one(TRANSFER_BY_TRANSACTION, command.transaction_id)
-            collides = other is not None and other.id != before.id
+        collides = command.transaction_id is not None and _is_anothers(
+            view, before, command.transaction_id
+        )
         if before.state is _S.NOT_EXECUTED and command.transaction_id and not collides:
             return _answered_too_late(view, before, command.transaction_id, moment, ids)
         if collides:
@@ -126,6 +123,18 @@ class RecordAnswerOperation:
                 view, after, Decision(changed=((TRANSFERS, after),), events=(event,)), extra, moment
             )
         return move(view, before, after, moment, ids, extra)
+
+
+def _is_anothers(view: View, transfer: Transfer, transaction_id: str) -> bool:
+    """Tell whether an id that was just given can't be this transfer's. Source: P7.
+
+    Another one has it; or a report named it before this one was sent, so that what it says is
+    about something else, such as an unknown transfer of ours.
+    """
+    other = view.one(TRANSFER_BY_TRANSACTION, transaction_id)
+    if other is not None:
+        return other.id != transfer.id
+    return any(fact.first_on < transfer.sent_on for fact in view.rows(FACTS_OF, transaction_id))
 
 
 def _answered_too_late(

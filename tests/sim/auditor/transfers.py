@@ -1,0 +1,270 @@
+"""Transfers as RULES P says them: what is known of each follows from answers, reports and people.
+
+The auditor reads the reports' bytes itself. Dates are ordinals, so that days are plain numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+from typing import Any
+
+WINDOW = 5
+"""A report taken on a day covers that day and the four before. Source: P5."""
+
+
+class TransferAudit:
+    """Every transfer that was put on record, every report that was taken, every ruling."""
+
+    def __init__(self) -> None:
+        self.transfers: dict[str, dict[str, Any]] = {}
+        self.by_id: dict[str, str] = {}
+        """Transaction id to the transfer that had it first."""
+        self.contested: set[str] = set()
+        """Transaction ids that two transfers were given: people sort them out. Source: P7."""
+        self.rows: dict[str, list[tuple[int, str]]] = {}
+        """Transaction id to (day, result), each result once."""
+        self.named: dict[tuple[str, str], tuple[int, int]] = {}
+        """Row to the day it was first shown, and the day it can have happened at the earliest."""
+        self.identities: dict[str, tuple[str, str, int]] = {}
+        """Transaction id to direction, account and amount, where rows tell them."""
+        self.dismissed: set[str] = set()
+        self.covered: set[int] = set()
+        self.complete_days: list[int] = []
+
+    # -- what happened
+
+    def begin(self, ident: str, *, direction: str, amount: int, day: int, subject: str,
+              account: str, row: int | None) -> None:  # fmt: skip
+        """Put a transfer on record before it is sent."""
+        self.transfers[ident] = {
+            "direction": direction, "amount": amount, "day": day, "subject": subject,
+            "account": account, "row": row, "state": "intent", "txn": None, "held": False,
+            "ruled": False, "touched": False, "doubtful": False, "contradicted": False,
+            "counted": False, "absent": False, "is_new": False, "reached": set(),
+        }  # fmt: skip
+
+    def answer(self, ident: str, what: str, txn: str | None = None) -> None:
+        """Take what the Processor answered, or that nobody knows. Source: P2, P7."""
+        transfer = self.transfers[ident]
+        if transfer["state"] not in ("intent", "unknown"):
+            return
+        if transfer["state"] == "unknown" and what != "accepted":
+            return  # its lease ran out before, and it is still not known
+        if what != "accepted":
+            transfer["state"] = what
+        elif txn in self.by_id or self._was_named_before(str(txn), transfer["day"]):
+            transfer["state"] = "unknown"
+            self.contested.add(str(txn))
+        else:
+            self.accept(ident, str(txn))
+            transfer["is_new"] = transfer["direction"] == "debit"
+
+    def _was_named_before(self, txn: str, day: int) -> bool:
+        """Tell whether reports named an id before a day: then it is not that day's transfer's."""
+        return any(first < day for (named, _), (first, _) in self.named.items() if named == txn)
+
+    def accept(self, ident: str, txn: str) -> None:
+        """Know under which id a transfer was executed."""
+        self.by_id[txn] = ident
+        self.transfers[ident] |= {"txn": txn, "state": "accepted"}
+
+    def start_run(self) -> None:
+        """Begin a run, or go on with one: whatever was answered before is settled by it."""
+        for transfer in self.transfers.values():
+            transfer["is_new"] = False
+
+    def report(self, day: int, raw: bytes) -> bool:
+        """Take a report in: its rows are facts, and complete it covers its days. Source: P4.
+
+        Returns: whether it is complete.
+        """
+        rows, whole = read_report(raw)
+        shown = {(row["transaction_id"], row["result"]) for row in rows}
+        # What an earlier report named, and the window certainly still covers, is named again. A
+        # row can't have happened before the complete report that did not show it was taken.
+        owed = {
+            (txn, result)
+            for (txn, result), (first, possible_from) in self.named.items()
+            if first < day and possible_from > day - WINDOW
+        }
+        complete = whole and owed <= shown
+        since = max([day - WINDOW + 1, *(d for d in self.complete_days if d < day)])
+        for row in rows:
+            txn, result = row["transaction_id"], row["result"]
+            happened = date.fromisoformat(row["date"]).toordinal() if row.get("date") else day
+            named = happened if row.get("date") else since
+            self.named.setdefault((txn, result), (day, named))
+            known = self.rows.setdefault(txn, [])
+            before = [at for at, seen in known if seen == result]
+            if not before or happened < before[0]:
+                known[:] = [each for each in known if each[1] != result]
+                known.append((happened, result))
+            if row.get("account"):
+                self.identities.setdefault(
+                    txn, (row["direction"], row["account"], cents(row["amount"]))
+                )
+        if complete:
+            self.complete_days.append(day)
+            self.covered |= set(range(day - WINDOW + 1, day + 1))
+        return complete
+
+    def settle(self) -> None:
+        """Fold every transfer's rows, and give orphans to the unknowns they name. Source: P4, P6."""
+        orphans = [
+            (min(rows)[0], txn)
+            for txn, rows in self.rows.items()
+            if txn not in self.by_id and txn not in self.dismissed and txn in self.identities
+        ]
+        for happened, txn in sorted(orphans):
+            for ident, transfer in self.transfers.items():  # the oldest stands first
+                content = transfer["direction"], transfer["account"], transfer["amount"]
+                if (
+                    transfer["state"] == "unknown"
+                    and content == self.identities[txn]
+                    and transfer["day"] <= happened
+                ):
+                    self.accept(ident, txn)
+                    transfer["reached"].add("unknown matched by a report")
+                    break
+        for ident, transfer in self.transfers.items():
+            if not transfer["is_new"]:  # sent after this run had settled
+                self._settle(ident)
+
+    def rule(self, ident: str, action: str, txn: str | None = None) -> None:
+        """Take a person's word. Source: P2, P9."""
+        transfer = self.transfers[ident]
+        transfer["touched"] = True
+        if action == "release":
+            transfer["held"] = False
+            return
+        is_over = transfer["state"] in ("failed", "returned", "rejected", "not_executed")
+        if action == "confirm_executed":
+            if txn is not None and transfer["txn"] in (None, txn):
+                transfer["held"] = False
+                self.accept(ident, txn)
+                self._settle(ident)
+                return
+            transfer["state"] = "succeeded"
+        elif not is_over:
+            is_back = transfer["state"] == "succeeded"
+            transfer["state"] = "returned" if is_back else "not_executed"
+        transfer["held"] = False
+        transfer["ruled"] = True
+
+    def _settle(self, ident: str) -> None:
+        transfer = self.transfers[ident]
+        if transfer["txn"] is None or transfer["ruled"]:
+            return
+        rows = sorted(self.rows.get(transfer["txn"], []))
+        if not rows or transfer["txn"] in self.contested:
+            return
+        results = [result for _, result in rows]
+        before = transfer["state"]
+        if len({at for at, _ in rows}) < len(rows):
+            transfer["doubtful"] = True  # both first seen at once: a person is asked
+        elif results[0] == "success":
+            transfer["state"] = "returned" if "fail" in results else "succeeded"
+        else:
+            transfer["state"] = "failed"
+            transfer["contradicted"] = "success" in results
+        if before == "timed_out" and transfer["state"] != before:
+            transfer["reached"].add("late_news")
+            if transfer["state"] == "succeeded" and not transfer["held"]:
+                transfer["reached"].add("late_success_after_release")
+        if transfer["state"] != "timed_out":
+            transfer["held"] = False
+
+    def pass_time(self, day: int, hold_days: int, *, rich: bool) -> None:
+        """Time out what reports should have shown, and let go of what was held. Source: P5, A9."""
+        for transfer in self.transfers.values():
+            sent = transfer["day"]
+            is_over = day >= sent + 6 and all(d in self.covered for d in range(sent, sent + 6))
+            if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
+                transfer["state"] = "timed_out"
+                transfer["held"] = transfer["direction"] == "debit"
+                transfer["held_from"] = day
+            elif transfer["state"] == "unknown" and is_over and rich:
+                transfer["state"] = "not_executed"  # rows that identify transfers never showed it
+                transfer["absent"] = True
+                transfer["reached"].add("unknown absent from identifying reports")
+            if (
+                transfer["held"]
+                and transfer["state"] == "timed_out"
+                and len([d for d in self.covered if d > transfer["held_from"]]) >= hold_days
+            ):
+                transfer["held"] = False
+                transfer["reached"].add("hold_released")
+
+    # -- what it comes to
+
+    def sums(self, subject: str) -> dict[str, int]:
+        """Add a plan's debits up: succeeded, in flight, held. Source: A7."""
+        sums = {"succeeded": 0, "in_flight": 0, "held": 0}
+        for transfer in self.transfers.values():
+            if transfer["subject"] != subject or transfer["direction"] != "debit":
+                continue
+            if transfer["state"] == "succeeded":
+                sums["succeeded"] += transfer["amount"]
+            elif transfer["state"] in ("intent", "accepted", "unknown"):
+                sums["in_flight"] += transfer["amount"]
+            elif transfer["state"] == "timed_out" and transfer["held"]:
+                sums["held"] += transfer["amount"]
+        return sums
+
+
+MOVES = {
+    "intent": {"accepted", "rejected", "unknown"},
+    "accepted": {"succeeded", "failed", "timed_out"},
+    "timed_out": {"succeeded", "failed"},
+    "succeeded": {"returned"},
+    "unknown": {"accepted", "not_executed"},
+}
+"""What may follow what, without a person. Source: P2."""
+BY_A_PERSON = {
+    **{state: {"succeeded", "accepted"} for state in ("not_executed", "failed", "returned")},
+    **{state: {"not_executed", "succeeded"} for state in ("timed_out", "accepted", "unknown")},
+    "succeeded": {"returned"},
+}
+"""What a person may do besides. A held amount is released without leaving its state."""
+
+
+def may_follow(before: str, after: str, *, by_a_person: bool = False) -> bool:
+    """Tell whether a transfer may have gone from one state to another, in several moves."""
+    reached, todo = {before}, [before]
+    while todo:
+        state = todo.pop()
+        more = set(MOVES.get(state, set()))
+        more |= BY_A_PERSON.get(state, set()) if by_a_person else set()
+        todo += more - reached
+        reached |= more
+    return after in reached
+
+
+def cents(text: str) -> int:
+    """Read an amount with two decimals."""
+    whole, _, part = text.partition(".")
+    return int(whole) * 100 + int(part or 0)
+
+
+def read_report(raw: bytes) -> tuple[list[dict[str, str]], bool]:
+    """Read a report's rows, and tell whether it came to its end. Source: API.md, P4."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return [], False
+    lines = text.splitlines()
+    if not lines or not lines[0].startswith("transaction_id,result"):
+        return [], False
+    is_cut = bool(text) and not text.endswith("\n")
+    names = next(csv.reader([lines[0]]))
+    rows: list[dict[str, str]] = []
+    whole = False
+    for number, cells in enumerate(csv.reader(io.StringIO("\n".join(lines[1:])))):
+        if cells and cells[0] == "#end":
+            whole = len(cells) > 1 and cells[1] == str(number) and number == len(lines) - 2
+            break
+        if len(cells) == len(names) and cells[1] in ("success", "fail"):
+            rows.append(dict(zip(names, cells, strict=True)))
+    return rows, whole and not is_cut
