@@ -18,7 +18,7 @@ UV_PIN := $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX UV_PYTHON
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help install demo serve test check lint types imports format openapi bench prove clean
+.PHONY: help install demo serve test check lint types imports format openapi bench sim prove clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -75,6 +75,9 @@ openapi: install ## write docs/api/openapi.json anew
 
 bench: install ## run the benchmarks behind docs/benchmarks.md
 	@$(BIN)/python -m bench $(ARGS)
+
+sim: install ## play simulated books (ARGS='--seed 1 --seeds 20 --steps 200 --database postgresql')
+	@$(BIN)/python -m tests.sim $(ARGS)
 
 prove: install ## run the long proof (SCALE=0.05 for a short one, ARGS='--only NAME --minutes 10')
 	@$(BIN)/python -m tests.proof --scale $(SCALE) $(ARGS)

@@ -75,6 +75,11 @@ class Ground:
         print(f"\r\033[K{text}" if on_terminal else text, end="" if on_terminal else "\n",
               file=sys.stderr, flush=True)  # fmt: skip
 
+    def tell(self, line: str) -> None:
+        """Write one line for whoever reads along."""
+        if self.loud:
+            print(f"\r  {line}", file=sys.stderr, flush=True)
+
     def postgres(self) -> str:
         """Give the URL of a PostgreSQL in which databases may be made, started when first asked."""
         if not self._postgres_url:

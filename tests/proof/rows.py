@@ -7,7 +7,12 @@ from importlib import import_module
 from tests.proof.check import Check
 
 # Each module has `CHECKS`, a list of what it adds. A file that proves something new joins here.
-MODULES: tuple[str, ...] = ("tests.proof.corruptions", "tests.proof.canaries")
+MODULES: tuple[str, ...] = (
+    "tests.proof.simulator",
+    "tests.proof.planted",
+    "tests.proof.corruptions",
+    "tests.proof.canaries",
+)
 
 
 def all_checks() -> list[Check]:

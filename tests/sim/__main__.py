@@ -9,15 +9,8 @@ import time
 from collections import Counter
 
 from tests.postgres import URL_VARIABLE, Server
-from tests.sim.book import Book, open_book
-from tests.sim.story import Story, Told
-from tests.sim.world import one_machine
-
-
-def play(book: Book, seed: int, steps: int) -> Told:
-    """Play one seed on a book."""
-    with one_machine() as now_is:
-        return Story(seed, book, now_is).play(steps)
+from tests.sim.book import open_book
+from tests.sim.play import play
 
 
 def main() -> int:
@@ -42,9 +35,7 @@ def main() -> int:
                 reached += told.reached
                 if told.wrong:
                     failed += 1
-                    print(f"seed {seed}: {told.wrong[0]}")
-                    print(f"  again: python -m tests.sim --seed {seed} --steps {asked.steps}"
-                          f" --database {asked.database}")  # fmt: skip
+                    print(f"seed {seed}: {told.wrong[0]}\n  again: {told.again}")
                 elif asked.seeds == 1:
                     print(f"seed {seed}: {told.log_hash}")
     finally:

@@ -218,11 +218,7 @@ class CollectionActors:
             return replace(ruling, action=chance.choice([Action.OVERRIDE, Action.DISMISS]))
         if item.kind is ItemKind.EXCESS:
             return replace(ruling, action=chance.choice([Action.REFUND, Action.DISMISS]))
-        if (
-            item.kind is ItemKind.DEBIT_TIMED_OUT
-            and not finally_
-            and chance.random() < 0.4
-        ):
+        if item.kind is ItemKind.DEBIT_TIMED_OUT and not finally_ and chance.random() < 0.4:
             return replace(ruling, action=Action.RELEASE)
         assert item.transfer_id is not None
         call = self._truth().get(item.transfer_id)

@@ -78,7 +78,7 @@ class CounterActors:
         asked = AddProduct(
             name=f"product {len(self.audit.products) + 1}",
             sku=None,
-            stock=chance.choice([0, 1, 2, 5, 20]),
+            stock=chance.choice([1, 5, 20, 50, 50]),
             price_minor=price,
             tax_ppm=chance.choice([0, 0, 50_000, 125_000, 180_000, 333_333]),
             tax_inclusive=chance.random() < 0.3,
@@ -98,7 +98,9 @@ class CounterActors:
             asked = ChangeProduct(product, price_minor=chance.randint(1, 5_000))
             self.story.ask(Command(self.change, asked))
         elif kind == 2:
-            self.story.ask(Command(self.change, ChangeProduct(product, stock=chance.randint(0, 9))))
+            self.story.ask(
+                Command(self.change, ChangeProduct(product, stock=chance.randint(0, 40)))
+            )
         elif len(self.audit.products) > 3 and chance.random() < 0.3:
             self.story.ask(Command(self.retire, RetireProduct(product)))
 

@@ -68,9 +68,7 @@ class Inbox:
     def _pay(self, kind: AccountType, number: str, paid_on: date, amount: int) -> None:
         self._plan(kind, number, Kind.CONFIRMATION, paid_on, amount_minor=amount, paid_on=paid_on)
 
-    def _plan(
-        self, kind: AccountType, number: str, what: Kind, day: date, **more: Any
-    ) -> None:
+    def _plan(self, kind: AccountType, number: str, what: Kind, day: date, **more: Any) -> None:
         self.count += 1
         at = datetime(day.year, day.month, day.day, 8, tzinfo=UTC)
         self.coming.append(

@@ -53,7 +53,8 @@ class HeardRail:
         nap, self.nap = self.nap, None
         if nap == "before":
             await self.sleep()
-        self.see_order(order)
+        if may_send():
+            self.see_order(order)
         try:
             ident = await self.simulator.perform_transaction(order, may_send=may_send)
         except ProcessorRejected as rejected:
@@ -124,4 +125,4 @@ def draw_faults(chance: Random) -> Faults:
         knobs[name] = chance.choice([0.02, 0.05]) * much
     for name in chance.sample(timing, chance.randint(0, 2)):
         knobs[name] = chance.choice([0.05, 0.15])
-    return Faults(**knobs, lag=chance.randrange(3))  # pyright: ignore[reportArgumentType] - the knobs are floats
+    return Faults(**knobs, lag=chance.randrange(3))

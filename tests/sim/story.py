@@ -31,7 +31,8 @@ class Told:
     """How a seed ended."""
 
     seed: int
-    steps: int
+    again: str
+    """The command that plays it again."""
     log_hash: str
     """Over every step and the hash chains' heads after it: the same for the same seed."""
     wrong: list[str] = field(default_factory=list[str])
@@ -43,6 +44,7 @@ class Story:
 
     def __init__(self, seed: int, book: Book, now_is: Callable[[World | None, bool], None]) -> None:
         self.seed = seed
+        self._kind = book.kind
         self.witness = Witness()
         now_is(None, False)
         self.now_is = now_is
@@ -126,9 +128,9 @@ class Story:
                 self._come_to_rest()
         finally:
             self.world.close()
-        return Told(
-            self.seed, steps, self._log.hexdigest(), self.witness.wrong, self.witness.reached
-        )
+        again = f"make sim ARGS='--seed {self.seed} --steps {steps} --database {self._kind}'"
+        witness = self.witness
+        return Told(self.seed, again, self._log.hexdigest(), witness.wrong, witness.reached)
 
     def _begin(self) -> None:
         for _ in range(self.world.chance.randint(1, 3)):

@@ -108,7 +108,8 @@ class Witness:
             return
         assert self.world is not None
         raw = next(
-            raw for raw in self.world.raw_reports
+            raw
+            for raw in self.world.raw_reports
             if hashlib.sha256(raw).hexdigest() == report.sha256
         )
         del asked
@@ -224,14 +225,17 @@ class Witness:
             if status in ("active", "completed") and not advance["laid_out"]:
                 advance["laid_out"] = True
                 first = [
-                    (row["number"], row["due"]) for row in rows[subject]
+                    (row["number"], row["due"], row["amount"])
+                    for row in rows[subject]
                     if row["number"] <= advance["count"]
-                ]  # fmt: skip
-                wanted = [(number, due) for number, due, _ in self.advances.first_rows(subject)]
+                ]
+                wanted = self.advances.first_rows(subject)
                 if sorted(first) != wanted:
                     self.wrong.append(f"advance {subject} is laid out as {first}, not {wanted}")
             for wrong in self.advances.judge_rows(
-                subject, rows.get(subject, []), day,
+                subject,
+                rows.get(subject, []),
+                day,
                 moves_to_end=self.world.advance_terms.on_failed_debit == "end_of_plan",
             ):
                 self.wrong.append(f"advance {subject}: {wrong}")

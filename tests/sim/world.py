@@ -102,8 +102,8 @@ class World:
     def _see_order(self, order: TransferOrder) -> None:
         """Look, from outside, whether a call was on record before it came in. Source: I6."""
         found = self.book.query(f"SELECT state FROM transfers WHERE id = '{order.reference}'")
-        if not found:
-            self.early_calls.append(f"{order.reference} was sent before it was on record")
+        if found != [("intent",)]:
+            self.early_calls.append(f"{order.reference} was sent while on record as {found}")
 
     async def _nap(self) -> None:
         await self.nap()
@@ -160,7 +160,7 @@ def one_machine() -> Generator[Callable[[World | None, bool], None]]:
         world = state["world"]
         return str(world.incarnation if world is not None else 0)
 
-    def now_is(world: World | None, moved: bool) -> None:  # noqa: FBT001 - two words, read at once
+    def now_is(world: World | None, moved: bool) -> None:
         state["world"] = world
         if moved:
             state["host"] = f"sim{world.incarnation if world else 0}"
@@ -174,5 +174,3 @@ def one_machine() -> Generator[Callable[[World | None, bool], None]]:
         liveness.this_process.cache_clear()
         yield now_is
     liveness.this_process.cache_clear()
-
-

@@ -115,6 +115,16 @@ class AdvanceAudit:
         claimed = sums["succeeded"] + sums["in_flight"] + sums["held"]
         if unsent and claimed + unsent > advance["total"]:
             wrong.append(f"{claimed} claimed and {unsent} ready to go, of {advance['total']}")
+        missed = {
+            transfer["row"]
+            for transfer in self.transfers.transfers.values()
+            if transfer["subject"] == ident and transfer["state"] in ("failed", "returned")
+        }
+        wrong += [
+            f"row {row['number']} goes out again, though its debit failed (A8)"
+            for row in rows
+            if row["state"] == "planned" and row["number"] in missed
+        ]
         last = 0
         dues = {row["number"]: row["due"] for row in rows}
         for row in sorted(rows, key=lambda each: each["number"]):

@@ -26,9 +26,10 @@ class CounterAudit:
         self.uncounted = 0
         self.receipts: dict[int, dict[str, Any]] = {}
         self.refunds = 0
-        self.ledger = dict.fromkeys(
-            ("cash:drawer", "sales", "tax-payable", "rounding", "cash:float", "over-short"), 0
-        )
+        accounts = ("cash:drawer", "sales", "tax-payable", "rounding", "cash:float", "over-short")
+        self.ledger: dict[str, int] = {}
+        for name in accounts:
+            self.ledger[name] = 0
 
     # -- the drawer: R5, R6, R11
 
@@ -131,15 +132,16 @@ class CounterAudit:
                 if value not in self.pieces:
                     reasons.add("denomination_not_found")
                 there[value] = there.get(value, 0) + count
-        if (
-            paid >= priced["final"]
-            and self.fewest_pieces(paid - priced["final"], there) is None
-        ):
+        if paid >= priced["final"] and self.fewest_pieces(paid - priced["final"], there) is None:
             reasons.add("change_impossible")
         return reasons
 
     def sell(
-        self, number: int, lines: list[Line], paid: int, tendered: dict[int, int] | None,
+        self,
+        number: int,
+        lines: list[Line],
+        paid: int,
+        tendered: dict[int, int] | None,
         change: dict[int, int],
     ) -> list[str]:
         """Book a sale that was made, and say what is wrong with the change that was given."""
@@ -212,7 +214,12 @@ class CounterAudit:
         return any(cash - s <= self.uncounted for s in sums)
 
     def refund(
-        self, number: int, plan: dict[str, Any], pieces: dict[int, int], uncounted: int, *,
+        self,
+        number: int,
+        plan: dict[str, Any],
+        pieces: dict[int, int],
+        uncounted: int,
+        *,
         restock: bool,
     ) -> list[str]:
         """Book a refund that was given, and say what is wrong with the money it was given in."""
@@ -234,9 +241,8 @@ class CounterAudit:
                 self.products[item["product"]]["stock"] += quantity
         sold["cash_back"] += plan["cash"]
         self.refunds += 1
-        if all(i["refunded"] == i["quantity"] for i in sold["items"]):
-            if sold["cash_back"] != sold["final"]:
-                wrong.append(f"all is back, and {sold['cash_back']} of {sold['final']} was paid")
+        if self.is_all_back(number) and sold["cash_back"] != sold["final"]:
+            wrong.append(f"all is back, and {sold['cash_back']} of {sold['final']} was paid")
         self._post(sales=plan["total"], tax_payable=plan["tax"], cash__drawer=-plan["cash"],
                    rounding=plan["cash"] - plan["total"] - plan["tax"])  # fmt: skip
         return wrong

@@ -111,7 +111,7 @@ class TransferAudit:
         return complete
 
     def settle(self) -> None:
-        """Fold every transfer's rows, and give orphans to the unknowns they name. Source: P4, P6."""
+        """Fold every transfer's rows; orphans go to the unknowns they name. Source: P4, P6."""
         orphans = [
             (min(rows)[0], txn)
             for txn, rows in self.rows.items()
@@ -170,9 +170,9 @@ class TransferAudit:
             transfer["state"] = "failed"
             transfer["contradicted"] = "success" in results
         if before == "timed_out" and transfer["state"] != before:
-            transfer["reached"].add("late_news")
+            transfer["reached"].add("late news")
             if transfer["state"] == "succeeded" and not transfer["held"]:
-                transfer["reached"].add("late_success_after_release")
+                transfer["reached"].add("late success after release")
         if transfer["state"] != "timed_out":
             transfer["held"] = False
 
@@ -195,7 +195,7 @@ class TransferAudit:
                 and len([d for d in self.covered if d > transfer["held_from"]]) >= hold_days
             ):
                 transfer["held"] = False
-                transfer["reached"].add("hold_released")
+                transfer["reached"].add("hold released")
 
     # -- what it comes to
 

@@ -1,0 +1,46 @@
+"""States that are rarely met, and that a whole run must meet: else it proves less than it says."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+RARE = (
+    "advance active to completed",
+    "advance completed to active",
+    "advance pending to failed",
+    "call unknown",
+    "connection refused",
+    "contradiction",
+    "credit returned",
+    "credit timed_out",
+    "debit not sent for lack of funds",
+    "debit not_executed",
+    "debit returned",
+    "debit timed_out",
+    "drawer over or short",
+    "excess paid out",
+    "hold released",
+    "id collision",
+    "intent of a dead process",
+    "late news: succeeded",
+    "late success after release",
+    "message again",
+    "more collected than owed",
+    "orphan confirm_executed: done",
+    "payment bound to a bill that came after it",
+    "process died",
+    "process slept past its lease",
+    "refund out of uncounted cash",
+    "refund to the last cent",
+    "report incomplete",
+    "sale refused: change_impossible",
+    "sending stopped: reports_missing",
+    "success and fail seen at once",
+    "unknown absent from identifying reports",
+    "unknown matched by a report",
+)
+
+
+def missed(reached: Counter[str]) -> list[str]:
+    """List the rare states that a run never met."""
+    return [name for name in RARE if not reached[name]]
