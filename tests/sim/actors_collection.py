@@ -10,13 +10,14 @@ from tallybook.advances.tasks.perform import perform_advance
 from tallybook.collection import queries
 from tallybook.collection.operations.runs import RUN_LEASE
 from tallybook.collection.operations.sending import LEASE
+from tallybook.collection.operations.switching import SET_SENDING, SetSending
 from tallybook.collection.tasks.reports import take_report
 from tallybook.collection.tasks.resolving import Ruling, resolve_item
 from tallybook.collection.tasks.run import RunDone, run_day
 from tallybook.collection.tasks.settling import settle
 from tallybook.customers.operations import CREATE_CUSTOMER, CreateCustomer, take_number
 from tallybook.kernel.refusal import Refused
-from tallybook.processor.model import Action, ItemKind, OperatorItem
+from tallybook.processor.model import Action, ItemKind, OperatorItem, SendingState
 from tallybook.processor.port import ReportUnavailable
 from tallybook.processor.simulator_log import LoggedCall
 from tallybook.writer.model import Command
@@ -84,6 +85,9 @@ class CollectionActors:
             except Crash:
                 self.story.restart()
             except Refused as refused:
+                if refused.refusal.code == "sending_stopped":
+                    self.story.witness.reached["advance refused while sending is stopped"] += 1
+                    return
                 if refused.refusal.code != "outcome_unknown":
                     raise
             else:
@@ -176,6 +180,19 @@ class CollectionActors:
                 return
 
     # -- people
+
+    def switch(self) -> None:
+        """Stop all sending, or let it go on."""
+        self.set_sending(stopped=not self.world.is_stopped)
+
+    def set_sending(self, *, stopped: bool) -> None:
+        """Set the switch; from the answer on nothing is sent."""
+        state = SendingState.STOPPED if stopped else SendingState.OPEN
+        asked = SetSending(state, "because", "ann")
+        self.story.ask(Command(SET_SENDING, asked, self.story.fresh_key()))
+        self.world.is_stopped = stopped
+        # The answer waits until no process may still act on what it read before.
+        self.world.clock.advance(seconds=1)
 
     def rule(self) -> None:
         """Let a person rule on something that waits for one."""

@@ -13,6 +13,7 @@ from tallybook.writer.model import Command, Outcome
 from tests.sim.actors_collection import NAP_SECONDS, CollectionActors
 from tests.sim.actors_counter import CounterActors, CounterEar
 from tests.sim.actors_household import Inbox, hear_messages
+from tests.sim.actors_loans import LoanActors, LoanEar, compare_loans
 from tests.sim.book import Book
 from tests.sim.door import Crash
 from tests.sim.invariants import broken_invariants, head_of, row_counts
@@ -56,6 +57,8 @@ class Story:
         self.counter_ear = CounterEar(self.witness)
         self.collection = CollectionActors(self)
         self.counter = CounterActors(self)
+        self.loan_ear = LoanEar(self.witness)
+        self.loans = LoanActors(self)
         self.inboxes: list[Inbox] = []
         self.replies: list[tuple[Command, Outcome]] = []
         self._keys = 0
@@ -109,6 +112,8 @@ class Story:
         if not outcome.replayed:
             if name == "bills.record_messages":
                 hear_messages(self.witness, command.input, outcome)
+            elif name.startswith("loans."):
+                self.loan_ear.heard(name.removeprefix("loans."), command.input, outcome)
             elif name.startswith("retail."):
                 self.counter_ear.heard(name.removeprefix("retail."), command.input, outcome)
 
@@ -151,7 +156,9 @@ class Story:
             ("drawer", self.counter.drawer, 7),
             ("catalogue", self.counter.catalogue, 5),
             ("messages", self._messages, 12),
+            ("loans", self.loans.act, 12),
             ("retry", self._retry, 6),
+            ("switch", self.collection.switch, 2 if self.world.is_stopped else 1),
         ]
         names = range(len(choices))
         (picked,) = chance.choices(names, weights=[weight for _, _, weight in choices])
@@ -193,6 +200,8 @@ class Story:
             self.witness.compare_collection()
         if name in ("crowd", "drawer", "catalogue", "rest"):
             self.witness.compare_counter()
+        if name in ("loans", "day", "rest"):
+            compare_loans(self.witness)
         if name in ("messages", "rest"):
             for customer in self.collection.customers:
                 self.witness.compare_household(customer)
@@ -209,6 +218,9 @@ class Story:
     def _come_to_rest(self) -> None:
         """Stop the faults: within bounds everything is settled, or a person has said so (I27)."""
         self.world.stop_faults()
+        if self.world.is_stopped:
+            self.collection.set_sending(stopped=False)
+            self._put_out()
         for inbox in self.inboxes:
             while inbox.coming:
                 inbox.deliver()

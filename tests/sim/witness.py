@@ -11,6 +11,7 @@ from tallybook.writer.model import Command, Outcome
 from tests.sim.auditor.advances import AdvanceAudit
 from tests.sim.auditor.counter import CounterAudit
 from tests.sim.auditor.household import HouseholdAudit, states_of
+from tests.sim.auditor.loans import LoanAudit
 from tests.sim.auditor.transfers import TransferAudit, may_follow
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Witness:
         self.transfers = TransferAudit()
         self.advances = AdvanceAudit(self.transfers)
         self.counter = CounterAudit("none")
+        self.loans = LoanAudit()
         self.households: dict[str, HouseholdAudit] = {}
         self.reached: Counter[str] = Counter()
         self.wrong: list[str] = []
@@ -131,7 +133,8 @@ class Witness:
         assert self.world is not None
         day = asked.business_date.toordinal()
         self.transfers.settle()
-        self.transfers.pass_time(day, self.world.hold_days, rich=self.world.is_rich)
+        today = self.world.clock.today().toordinal()
+        self.transfers.pass_time(day, today, self.world.hold_days, rich=self.world.is_rich)
         self.transfers.start_run()
         self.settled_on = day
         self.reached["run finished"] += 1

@@ -16,6 +16,8 @@ from tallybook.ambient import liveness
 from tallybook.ambient.fresh import CountedIds
 from tallybook.ambient.secrets import KEY_BYTES, Secrets
 from tallybook.collection.operations.sending import LEASE
+from tallybook.collection.rules import Caps
+from tallybook.collection.tasks.switch import SendingGuard
 from tallybook.processor.faults import Faults, Odds
 from tallybook.processor.port import TransferOrder
 from tallybook.processor.sender import Sender
@@ -70,6 +72,8 @@ class World:
         self.raw_reports: list[bytes] = []
         self.early_calls: list[str] = []
         """Calls whose intent was not on record when they arrived. Source: I6."""
+        self.is_stopped = False
+        """Whether a person has stopped all sending, and was answered. Source: I29."""
         self.nap: Callable[[], Awaitable[None]] = _no_nap
         self._heard = heard
         self.incarnation = 0
@@ -94,13 +98,22 @@ class World:
             self.simulator, self.fuse, self._see_order, self.raw_reports.append, self._nap
         )
         self.processor: Any = self.rail
-        self.sender = Sender(self.rail, self.clock, house_account="HOUSE", lease=LEASE)
+        self.sending = SendingGuard(self.database, self.clock, caps=Caps())
+        self.sender = Sender(
+            self.rail,
+            self.clock,
+            house_account="HOUSE",
+            lease=LEASE,
+            is_open=self.sending.is_open,
+        )
         liveness.this_process.cache_clear()
         self._runner = asyncio.Runner()
         self._runner.get_loop().set_default_executor(_AtOnce(1))
 
     def _see_order(self, order: TransferOrder) -> None:
         """Look, from outside, whether a call was on record before it came in. Source: I6."""
+        if self.is_stopped:
+            self.early_calls.append(f"{order.reference} was sent while sending was stopped")
         found = self.book.query(f"SELECT state FROM transfers WHERE id = '{order.reference}'")
         if found != [("intent",)]:
             self.early_calls.append(f"{order.reference} was sent while on record as {found}")

@@ -176,15 +176,18 @@ class TransferAudit:
         if transfer["state"] != "timed_out":
             transfer["held"] = False
 
-    def pass_time(self, day: int, hold_days: int, *, rich: bool) -> None:
-        """Time out what reports should have shown, and let go of what was held. Source: P5, A9."""
+    def pass_time(self, day: int, today: int, hold_days: int, *, rich: bool) -> None:
+        """Time out what reports should have shown, and let go of what was held. Source: P5, A9.
+
+        `day` is the run's date; it may be caught up later, and a hold begins when it is made.
+        """
         for transfer in self.transfers.values():
             sent = transfer["day"]
             is_over = day >= sent + 6 and all(d in self.covered for d in range(sent, sent + 6))
             if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
                 transfer["state"] = "timed_out"
                 transfer["held"] = transfer["direction"] == "debit"
-                transfer["held_from"] = day
+                transfer["held_from"] = today
             elif transfer["state"] == "unknown" and is_over and rich:
                 transfer["state"] = "not_executed"  # rows that identify transfers never showed it
                 transfer["absent"] = True
