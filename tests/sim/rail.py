@@ -99,9 +99,13 @@ class HeardRail:
 
 def draw_faults(chance: Random) -> Faults:
     """Draw what a seed's Processor does wrong: some seeds nothing, some one thing often."""
-    kind = chance.randrange(4)
+    kind = chance.randrange(6)
     if kind == 0:
         return Faults(lag=chance.randrange(3))
+    if kind == 4:  # news that comes when nobody waits for it any more
+        return Faults(very_late=0.35, late=0.2, lost_after=0.1, missing_report=0.02, returned=0.1)
+    if kind == 5:  # news that takes back what was said before
+        return Faults(fail=0.25, contradicted=0.4, returned=0.35, missing_report=0.1, lag=1)
     names = [
         "refused", "lost_before", "lost_after", "error_after", "busy_before", "rejected",
         "broken_reply", "crossed", "same_id", "doubled",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 RARE = (
     "advance active to completed",
@@ -41,6 +42,23 @@ RARE = (
 )
 
 
-def missed(reached: Counter[str]) -> list[str]:
+OFTEN = (
+    "advance active to completed",
+    "advance pending to failed",
+    "debit not_executed",
+    "intent of a dead process",
+    "message again",
+    "payment bound to a bill that came after it",
+    "process died",
+    "refund out of uncounted cash",
+    "refund to the last cent",
+    "report incomplete",
+    "sale refused: change_impossible",
+    "success and fail seen at once",
+)
+"""Those that two dozen seeds meet for certain."""
+
+
+def missed(reached: Counter[str], names: Sequence[str] = RARE) -> list[str]:
     """List the rare states that a run never met."""
-    return [name for name in RARE if not reached[name]]
+    return [name for name in names if not reached[name]]

@@ -216,9 +216,12 @@ class Witness:
             subject = plain(ident)
             advance = self.advances.advances[subject]
             if applied or written_off or status in ("in_default", "cancelled", "written_off"):
-                advance["closed"] = advance["closed"] or status
-                self.reached[f"advance {status}"] += 1
+                # What a person forgives or gives up, the auditor leaves to `verify`.
+                self.reached[f"advance {status}"] += advance["closed"] != status
+                advance["closed"] = status
+                advance["rows"] = {row["number"]: row for row in rows.get(subject, [])}
                 continue
+            advance["closed"] = None  # resumed, if it was in default
             allowed = self.advances.status(subject)
             if status not in allowed:
                 self.wrong.append(f"advance {subject} is {status}, the auditor says {allowed}")
