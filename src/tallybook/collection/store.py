@@ -120,7 +120,19 @@ JOBS_TABLE = Table(
 
 JOBS = Shelf(RowMap(JOBS_TABLE, Job, key=("name",)), rank=4)
 RUNS = Shelf(RowMap(RUNS_TABLE, Run, key=("job", "business_date")), rank=5)
-PLANS = Shelf(RowMap(PLANS_TABLE, Plan, key=("subject_id",)), rank=40)
+PLANS = Shelf(
+    RowMap(PLANS_TABLE, Plan, key=("subject_id",)),
+    rank=40,
+    follows=(
+        "succeeded_minor",
+        "in_flight_minor",
+        "held_minor",
+        "unsent_minor",
+        "claimed_minor",
+        "excess_minor",
+        "rows_count",
+    ),
+)
 INSTALLMENTS = Shelf(RowMap(INSTALLMENTS_TABLE, Installment, key=("id",)), rank=43)
 
 _UNSENT = (InstallmentState.PLANNED, InstallmentState.WAITING)

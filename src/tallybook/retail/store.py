@@ -281,7 +281,9 @@ INVOICE_RETRIES_TABLE = Table(
     partial_index("invoice_retries_next_at_index", "next_at", where="open"),
 )
 
-PRODUCTS = writer.Shelf(RowMap(PRODUCTS_TABLE, model.Product, key=("id",)), rank=70)
+PRODUCTS = writer.Shelf(
+    RowMap(PRODUCTS_TABLE, model.Product, key=("id",)), rank=70, follows=("stock",)
+)
 STOCK_MOVEMENTS = writer.Shelf(
     RowMap(STOCK_MOVEMENTS_TABLE, model.StockMovement, key=("id",)), rank=72
 )
@@ -297,7 +299,9 @@ PURCHASES = writer.Shelf(
     RowMap(PURCHASES_TABLE, model.Purchase, key=("number",)), rank=82, is_sealed=False
 )
 PURCHASE_ITEMS = writer.Shelf(
-    RowMap(PURCHASE_ITEMS_TABLE, model.PurchaseItem, key=("purchase_number", "line")), rank=83
+    RowMap(PURCHASE_ITEMS_TABLE, model.PurchaseItem, key=("purchase_number", "line")),
+    rank=83,
+    is_sealed=False,
 )
 REFUNDS = writer.Shelf(RowMap(REFUNDS_TABLE, model.Refund, key=("number",)), rank=84)
 REFUND_ITEMS = writer.Shelf(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import field, fields, is_dataclass
 from datetime import date, datetime
 from functools import cache
+from operator import attrgetter
 from types import UnionType
 from typing import Any, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -33,13 +34,26 @@ class Moment:
 class Shelf(Generic[R]):
     """One table whose rows commands lock, read and change, declared in a domain's store.py."""
 
-    def __init__(self, rows: RowMap[R], *, rank: int, is_sealed: bool = True) -> None:
+    def __init__(
+        self,
+        rows: RowMap[R],
+        *,
+        rank: int,
+        is_sealed: bool = True,
+        follows: Sequence[str] = (),
+    ) -> None:
+        """Declare the shelf; `follows` names columns that verify works out from other rows."""
         self.rows = rows
         self.rank = rank
         """Its place in the one global lock order, lower first; parents stand before children."""
         self.name = rows.name
         self.is_sealed = is_sealed
         """Whether its rows are summed into a seal; not where a hash chain covers them."""
+        self.sealed_values: Callable[[R], tuple[Any, ...]] = attrgetter(
+            *(name for name in rows.columns if name not in follows)
+        )
+        """What of a row is sealed: all of it but what follows from other rows. A column that each
+        sale changes, and that its documents add up to, then costs a sale no hash."""
         self.key_of: Callable[[R], Any] = rows.key_of
         self.indexes: list[Index[R]] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -26,8 +27,8 @@ from tallybook.writer.store import (
 def sum_up(connection: Connection, shelves: Sequence[Shelf[Any]]) -> Iterator[RowSeal]:
     """Seal every table anew from the rows that are there, one after another."""
     for shelf in shelves:
-        rows = shelf.rows
-        yield seal_of(shelf.name, (hash_row(rows, row) for row in _all_rows(connection, rows)))
+        rows = _all_rows(connection, shelf.rows)
+        yield seal_of(shelf.name, map(partial(hash_row, shelf), rows))
     commands = _all_rows(connection, COMMAND_ROWS)
     yield seal_of(COMMANDS_SEAL, (hash_command(command) for command in commands))
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from tallybook.db.dialect import Insert, Step, Update
-from tallybook.db.tables import RowMap
+from tallybook.writer.model import Shelf
 from tallybook.writer.store import COMMANDS, SEAL_ROWS, Completion, RowSeal, StoredCommand
 
 _MODULUS = 1 << 256
@@ -30,9 +30,9 @@ def hash_values(name: str, values: Sequence[Any]) -> int:
     return int.from_bytes(hashlib.sha256(text).digest(), "big")
 
 
-def hash_row(rows: RowMap[Any], row: Any) -> int:
-    """Hash one row."""
-    return hash_values(rows.name, rows.values(row))
+def hash_row(shelf: Shelf[Any], row: Any) -> int:
+    """Hash what is sealed of one row."""
+    return hash_values(shelf.name, shelf.sealed_values(row))
 
 
 def hash_command(command: StoredCommand) -> int:
@@ -60,13 +60,15 @@ class Seals:
         """Tell which seals change."""
         return sorted(self._totals)
 
-    def add(self, rows: RowMap[Any], row: Any) -> None:
+    def add(self, shelf: Shelf[Any], row: Any) -> None:
         """Add a new row."""
-        self._note(rows.name, 1, hash_row(rows, row))
+        self._note(shelf.name, 1, hash_row(shelf, row))
 
-    def replace(self, rows: RowMap[Any], before: Any, after: Any) -> None:
+    def replace(self, shelf: Shelf[Any], before: Any, after: Any) -> None:
         """Put a row in the place of what the database has of it."""
-        self._note(rows.name, 0, hash_row(rows, after) - hash_row(rows, before))
+        old, new = shelf.sealed_values(before), shelf.sealed_values(after)
+        if old != new:
+            self._note(shelf.name, 0, hash_values(shelf.name, new) - hash_values(shelf.name, old))
 
     def add_command(self, command: StoredCommand) -> None:
         """Add a stored key."""

@@ -119,11 +119,11 @@ class _Batch:
         for shelf, rows in self.added.items():
             if shelf.is_sealed:
                 for row in rows.values():
-                    seals.add(shelf.rows, row)
+                    seals.add(shelf, row)
         for shelf, rows in self.changed.items():
             if shelf.is_sealed:
                 for ident, row in rows.items():
-                    seals.replace(shelf.rows, view.stored_row(shelf, ident), row)
+                    seals.replace(shelf, view.stored_row(shelf, ident), row)
         for command in self.new_keys.values():
             seals.add_command(command)
         for completion in self.completed_keys.values():

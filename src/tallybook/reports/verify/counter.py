@@ -25,6 +25,22 @@ def check_counter(connection: Connection) -> Iterator[Discrepancy]:
         )
 
 
+def check_orphaned_lines(connection: Connection) -> Iterator[Discrepancy]:
+    """Find lines of purchases that are not there: no chain covers them."""
+    for number, line in rows_of(
+        connection,
+        "SELECT i.purchase_number, i.line FROM purchase_items i"
+        " LEFT JOIN purchases p ON p.number = i.purchase_number WHERE p.number IS NULL",
+    ):
+        yield Discrepancy(
+            "purchase_line_orphaned",
+            f"line {line} of purchase {number}",
+            "a purchase",
+            "none",
+            "it belongs to nothing",
+        )
+
+
 def check_drawer_cash(connection: Connection) -> Iterator[Discrepancy]:
     """Find a drawer that does not hold what the ledger says. Source: G."""
     cash = drawer_cash(connection)

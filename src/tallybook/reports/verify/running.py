@@ -50,6 +50,7 @@ CHECKS: Mapping[str, Check] = {
     "credit payouts": books.check_payouts,
     "customer credit": books.check_credits,
     "counter": counter.check_counter,
+    "purchase lines": counter.check_orphaned_lines,
     "drawer cash": counter.check_drawer_cash,
     "runs": order.check_runs,
     "replies": order.check_replies,
