@@ -39,6 +39,14 @@ def told(kind: str, at: datetime | date, amount: int | None = None, **more: Any)
     return replace(fact, **more)
 
 
+def a_bank_message(at: datetime, amount: int, **more: Any) -> Fact:
+    """Make the fact of a bank's text about a movement; negative is money out."""
+    return replace(
+        told("TXN_CONFIRMATION", at, amount, **more),
+        is_movement=True, kind=None, bill_type=None, issuer=None, number=None,
+    )  # fmt: skip
+
+
 def moved(at: datetime, amount: int, **more: Any) -> Transaction:
     """Make a movement that a bank's feed reported; negative is money out."""
     mark = hashlib.sha256(f"{at}{amount}{sorted(more.items())}".encode()).hexdigest()
