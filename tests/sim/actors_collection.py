@@ -206,7 +206,9 @@ class CollectionActors:
             return queries.list_items(connection, is_open=True, limit=1_000)
 
     def rule_on(self, item: OperatorItem, *, finally_: bool = False) -> None:
-        """Rule as the Processor's own log has it; now and then let go of a hold as well."""
+        """Rule as the Processor's own log has it; now and then let go of a hold, or wait on."""
+        if item.kind is ItemKind.DEBIT_TIMED_OUT and not finally_ and self.chance.random() < 0.5:
+            return
         ruling = self._ruling(item, finally_=finally_)
         key = self.story.fresh_key()
         self._light_fuse(commits=1, calls=1)

@@ -66,7 +66,11 @@ class CounterActors:
             self.new_product()
         values = self.chance.sample(VALUES, self.chance.randint(4, len(VALUES)))
         commands = [
-            Command(self.denominate, SetDenomination(value, self.chance.randint(0, 4), is_new=True))
+            Command(
+                self.denominate,
+                SetDenomination(value, self.chance.randint(0, 4), is_new=True),
+                self.story.fresh_key(),
+            )
             for value in values
         ]
         self.story.ask(*commands)
@@ -85,7 +89,7 @@ class CounterActors:
             oversell_limit=chance.choice([0, 0, 0, 2]),
             currency="USD",
         )
-        self.story.ask(Command(self.add, asked))
+        self.story.ask(Command(self.add, asked, self.story.fresh_key()))
 
     def catalogue(self) -> None:
         """Change a price or a stock, or retire a product; what was sold stays as it was."""

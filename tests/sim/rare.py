@@ -52,9 +52,7 @@ OFTEN = (
     "process died",
     "refund out of uncounted cash",
     "refund to the last cent",
-    "report incomplete",
     "sale refused: change_impossible",
-    "success and fail seen at once",
 )
 """Those that two dozen seeds meet for certain."""
 

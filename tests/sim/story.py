@@ -22,6 +22,8 @@ from tests.sim.world import World
 
 DAYS_TO_REST = 90
 """So many days without faults must be enough for everything to be settled."""
+DAYS_OF_PATIENCE = 12
+"""So many of them people leave what timed out to late news, or let go of its hold."""
 
 VERIFIED_EVERY = 4
 """`verify` reads the whole book once more at the end of every so many seeds."""
@@ -224,13 +226,13 @@ class Story:
         for inbox in self.inboxes:
             while inbox.coming:
                 inbox.deliver()
-        for _ in range(DAYS_TO_REST):
+        for day in range(DAYS_TO_REST):
             if self.collection.is_at_rest():
                 break
             self.world.clock.advance(days=1)
             self.collection.run_the_day()
             for item in self.collection.open_items():
-                self.collection.rule_on(item, finally_=True)
+                self.collection.rule_on(item, finally_=day > DAYS_OF_PATIENCE)
             self._put_out()
         else:
             self.witness.wrong.append(f"no rest: {self.collection.whats_moving()}")

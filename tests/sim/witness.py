@@ -34,6 +34,8 @@ class Witness:
         """The last day whose run came to its end; only then are states compared."""
         self.accounts: dict[str, str] = {}
         """Bank account id to number."""
+        self.paid: set[str] = set()
+        """Customers to whom credit was paid out."""
         self._seen_states: dict[str, str] = {}
 
     def hear(self, command: Command, outcome: Outcome) -> None:
@@ -151,6 +153,7 @@ class Witness:
         del asked
         if outcome.value is not None:
             self._begin(outcome.value[0])
+            self.paid.add(outcome.value[0].customer_id)
             self.reached["excess paid out"] += 1
 
     # -- comparing
@@ -211,10 +214,22 @@ class Witness:
                 {"number": number, "due": ordinal(due), "amount": amount, "state": state,
                  "replaces": replaces}
             )  # fmt: skip
-        shown = query("SELECT id, status, applied_minor, written_off_minor FROM advances")
-        for ident, status, applied, written_off in shown:
+        shown = query(
+            "SELECT id, status, applied_minor, written_off_minor, credited_minor, customer_id"
+            " FROM advances"
+        )
+        for ident, status, applied, written_off, credited, customer in shown:
             subject = plain(ident)
             advance = self.advances.advances[subject]
+            if (
+                credited > self.advances.credit_to_customer(subject)
+                and plain(customer) in self.paid
+            ):
+                # Paid out before the debit that it came from was taken back: owed once more (G).
+                self.reached["credit spent before its debit was returned"] += 1
+                advance["closed"] = "credit spent"
+                advance["rows"] = {row["number"]: row for row in rows.get(subject, [])}
+                continue
             if applied or written_off or status in ("in_default", "cancelled", "written_off"):
                 # What a person forgives or gives up, the auditor leaves to `verify`.
                 self.reached[f"advance {status}"] += advance["closed"] != status
