@@ -157,7 +157,9 @@ def _add_writes(router: APIRouter) -> None:
 
 
 def _add_reads(router: APIRouter, in_flight: queries.InFlight | None) -> None:
-    @router.get("/customers", response_model=ListOf[CustomerView])
+    @router.get(
+        "/customers", response_model=ListOf[CustomerView], responses=refusals("email_invalid")
+    )
     def list_customers(
         context: InContext,
         page: InPage,

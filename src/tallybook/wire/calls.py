@@ -38,6 +38,7 @@ from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.body import BODY_LIMIT, check_type, read_body, read_input
 from tallybook.wire.context import Context
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
+from tallybook.wire.fields import codes_of
 from tallybook.wire.guard import CLIENT_IN_SCOPE
 from tallybook.wire.idempotency import HEADER, idempotency_key, respond, scoped_key
 from tallybook.wire.problems import REFUSAL_IN_SCOPE, answer_problem, shown_name
@@ -155,6 +156,7 @@ class CallRoute(APIRoute):
         codes = [*_ALWAYS, *(_WRITES if self.is_plain else ())]
         codes += _WITH_BODY if "body" in hints else ()
         codes += ("id_invalid",) if "{" in path else ()
+        codes += sorted(set[str]().union(*map(codes_of, hints.values())))
         described = _described(endpoint, hints) if self.is_plain else endpoint
         declared["responses"] = refusals(*codes, also=declared.get("responses"))
         declared["operation_id"] = declared.get("operation_id") or endpoint.__name__

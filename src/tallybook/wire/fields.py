@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import (
     AfterValidator,
@@ -122,6 +123,33 @@ Instant = Annotated[
     datetime, PlainValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 """An instant with its offset (RFC 3339), brought to UTC."""
+
+_REFUSED_BY = {_amount: "amount_invalid", _date: "date_invalid"}
+
+
+def codes_of(hint: object) -> set[str]:
+    """Tell with which codes of their own the values of a type are refused, at any depth.
+
+    So a route's description follows from what it takes, and no route has to remember it.
+    """
+    codes: set[str] = set()
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        for item in hint.model_fields.values():
+            codes |= _codes_in(item.metadata) | codes_of(item.annotation)
+        return codes
+    codes |= _codes_in(getattr(hint, "__metadata__", ()))
+    for part in get_args(hint):
+        codes |= codes_of(part)
+    return codes
+
+
+def _codes_in(metadata: Iterable[object]) -> set[str]:
+    return {
+        code
+        for each in metadata
+        if isinstance(each, PlainValidator) and (code := _REFUSED_BY.get(each.func))  # pyright: ignore[reportArgumentType] - any function may be looked up
+    }
+
 
 Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
 """How many of something."""

@@ -57,6 +57,8 @@ from tallybook.wire.fields import Day
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
 
+_OF_CUSTOMER = refusals("id_invalid")
+
 
 def make_router() -> APIRouter:
     """Make the routes of household bills."""
@@ -174,7 +176,7 @@ def _add_review(router: APIRouter) -> None:
         )
         return await call.ask(RESOLVE_REVIEW, command)
 
-    @router.get("/review-items", response_model=ListOf[MessageView])
+    @router.get("/review-items", response_model=ListOf[MessageView], responses=_OF_CUSTOMER)
     def list_review_items(context: InContext, page: InPage, customer_id: str | None = None) -> Any:  # noqa: ANN401 - the response model tells
         """List the messages that wait for a person, the newest first; each says why."""
         with context.database.snapshot() as connection:
@@ -186,7 +188,7 @@ def _add_review(router: APIRouter) -> None:
 
 
 def _add_reads(router: APIRouter) -> None:
-    @router.get("/messages", response_model=ListOf[MessageView])
+    @router.get("/messages", response_model=ListOf[MessageView], responses=_OF_CUSTOMER)
     def list_messages(
         context: InContext,
         page: InPage,
@@ -201,7 +203,7 @@ def _add_reads(router: APIRouter) -> None:
             )  # fmt: skip
         return page_of(found, page, lambda pair: show_message(*pair))
 
-    @router.get("/bill-accounts", response_model=ListOf[BillAccountView])
+    @router.get("/bill-accounts", response_model=ListOf[BillAccountView], responses=_OF_CUSTOMER)
     def list_bill_accounts(context: InContext, page: InPage, customer_id: str | None = None) -> Any:  # noqa: ANN401 - the response model tells
         """List accounts with issuers, the newest first, each with its recurring bill."""
         with context.database.snapshot() as connection:
@@ -211,7 +213,7 @@ def _add_reads(router: APIRouter) -> None:
             )  # fmt: skip
         return page_of(found, page, show_account)
 
-    @router.get("/bills", response_model=ListOf[BillView])
+    @router.get("/bills", response_model=ListOf[BillView], responses=_OF_CUSTOMER)
     def list_bills(
         context: InContext,
         page: InPage,
@@ -238,7 +240,7 @@ def _add_reads(router: APIRouter) -> None:
             raise Refused(Refusal("bill_not_found"))
         return show_bill(*found, context.clock.today())
 
-    @router.get("/transactions", response_model=ListOf[TransactionView])
+    @router.get("/transactions", response_model=ListOf[TransactionView], responses=_OF_CUSTOMER)
     def list_transactions(context: InContext, page: InPage, customer_id: str | None = None) -> Any:  # noqa: ANN401 - the response model tells
         """List payments and other movements, the newest first."""
         with context.database.snapshot() as connection:

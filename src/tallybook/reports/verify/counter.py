@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from tallybook.ledger.model import HOUSE, Chart
-from tallybook.reports.verify.words import Discrepancy, rows_of
+from tallybook.reports.verify.words import Discrepancy
 from tallybook.retail.queries.checks import drawer_cash, find_discrepancies
 
 
@@ -47,17 +47,14 @@ def check_drawer_cash(connection: Connection) -> Iterator[Discrepancy]:
     if cash is None:
         return
     currency, held = cash
-    (booked,) = next(
-        rows_of(
-            connection,
+    booked = connection.execute(
+        text(
             "SELECT coalesce(sum(p.amount_minor), 0) FROM postings p"
             " JOIN accounts a ON a.id = p.account_id"
-            " WHERE a.book = :book AND a.name = :name AND a.currency = :currency",
-            book=HOUSE,
-            name=Chart.CASH_DRAWER.value,
-            currency=currency,
-        )
-    )
+            " WHERE a.book = :book AND a.name = :name AND a.currency = :currency"
+        ),
+        {"book": HOUSE, "name": Chart.CASH_DRAWER.value, "currency": currency},
+    ).scalar_one()
     if int(booked) != held:
         yield Discrepancy(
             "drawer_cash_differs",

@@ -107,7 +107,7 @@ async def create_purchase(call: Call, body: NewPurchase) -> Response:
     )
 
 
-@ROUTER.get("/purchases", response_model=ListOf[PurchaseView])
+@ROUTER.get("/purchases", response_model=ListOf[PurchaseView], responses=refusals("email_invalid"))
 def list_purchases(
     context: InContext,
     page: InPage,
