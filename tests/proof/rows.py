@@ -10,6 +10,10 @@ from tests.proof.check import Check
 MODULES: tuple[str, ...] = (
     "tests.proof.simulator",
     "tests.proof.planted",
+    "tests.proof.crashes",
+    "tests.proof.races",
+    "tests.proof.kills",
+    "tests.proof.fuzzing",
     "tests.proof.corruptions",
     "tests.proof.canaries",
 )
