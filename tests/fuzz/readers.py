@@ -16,8 +16,8 @@ from random import Random
 from tallybook.advances.tasks.import_lines import COLUMNS as ADVANCE_COLUMNS
 from tallybook.advances.tasks.import_lines import parse_line
 from tallybook.ambient.secrets import Secrets
+from tallybook.bills.operations.inbox import read_line
 from tallybook.bills.reading.reader import Reader, load_reader
-from tallybook.bills.tasks import read_line
 from tallybook.kernel.money import MINOR_MAX
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.model import Result
