@@ -21,6 +21,7 @@ from tallybook.db.engine import Database, open_database
 from tallybook.entrypoints.api import make_app
 from tallybook.ledger.store import LedgerJournal
 from tallybook.loans.model import LoanTerms, PaymentPolicy
+from tallybook.loans.tasks.gateway import MockGateway
 from tallybook.writer.door import Door
 
 START_SECONDS = 10
@@ -55,6 +56,7 @@ class Parts:
     loan_terms: LoanTerms = field(
         default_factory=lambda: LoanTerms(PaymentPolicy.EXACT, delinquent_after=2)
     )
+    gateway: MockGateway = field(default_factory=MockGateway)
 
     @classmethod
     def open(cls, url: str, home: Path) -> Self:

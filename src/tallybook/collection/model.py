@@ -61,6 +61,8 @@ class OnFailedDebit(StrEnum):
 
     END_OF_PLAN = "end_of_plan"
     NEXT_DUE_DATE = "next_due_date"
+    STAYS_DUE = "stays_due"
+    """A loan's: tried again on the next due date, and oldest rows are withdrawn first."""
 
 
 @frozen
@@ -114,7 +116,7 @@ class Plan:
     @property
     def debits_a_day(self) -> int:
         """Tell how many debits one bank account takes in a run. Source: A11."""
-        return 2 if self.on_failed_debit is OnFailedDebit.NEXT_DUE_DATE else 1
+        return 1 if self.on_failed_debit is OnFailedDebit.END_OF_PLAN else 2
 
 
 class InstallmentState(StrEnum):

@@ -71,7 +71,7 @@ SELECT installment_id, subject_id, bank_account_id, number_sealed, customer_id, 
 FROM (
   SELECT i.id AS installment_id, i.subject_id, p.bank_account_id, b.number_sealed,
          p.customer_id, i.amount_minor,
-         CASE WHEN p.on_failed_debit = 'next_due_date' THEN 2 ELSE 1 END AS a_day,
+         CASE WHEN p.on_failed_debit = 'end_of_plan' THEN 1 ELSE 2 END AS a_day,
          row_number() OVER (
            PARTITION BY p.bank_account_id ORDER BY i.due_on, i.subject_id, i.number
          ) AS place,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -22,7 +22,7 @@ from tallybook.processor.model import Transfer, TransferState
 from tallybook.processor.rules import IN_FLIGHT
 
 ROWS_A_DAY_MAX = 2
-"""With `next_due_date`, how many rows of a plan one date may hold. Source: A8."""
+"""Where a failed debit goes to the next date, how many rows a date may hold. Source: A8, L9."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +99,20 @@ def replan(
     *,
     run_on: date,
     ids: Ids,
+    oldest_first: Callable[[Installment], int] | None = None,
 ) -> PlanChange:
     """Restore the plan equation after one transfer changed its state.
 
     `rows` are the planned and waiting rows, `row` the one the transfer was sent for; both may
-    be left out where `needs_rows` says so.
+    be left out where `needs_rows` says so. A surplus is withdrawn from the end, or where
+    `oldest_first` tells the age of a row, from the oldest on.
 
     Source: A7, A8, A9, A10.
     """
     plan = _recount(plan, before, after)
     if not needs_rows(plan, before, after):
         return PlanChange(plan)
-    work = _Work(plan, rows, run_on, ids)
+    work = _Work(plan, rows, run_on, ids, oldest_first)
     if row is not None and _stays_due(after):
         work.put_back(row, after)
     elif row is not None and after.held and not before.held:
@@ -128,12 +130,23 @@ def replan(
 
 
 def retotal(
-    plan: Plan, rows: Sequence[Installment], total_minor: int, *, run_on: date, ids: Ids
+    plan: Plan,
+    rows: Sequence[Installment],
+    total_minor: int,
+    *,
+    run_on: date,
+    ids: Ids,
+    replaced: Installment | None = None,
+    oldest_first: Callable[[Installment], int] | None = None,
 ) -> PlanChange:
-    """Restore the plan equation after what is to be collected in all has changed."""
+    """Restore the plan equation after what is to be collected in all has changed.
+
+    What is missing becomes a new row, in the place of `replaced` where it is told.
+    """
     excess = max(0, plan.claimed_minor - total_minor)
-    work = _Work(replace(plan, total_minor=total_minor, excess_minor=excess), rows, run_on, ids)
-    work.settle(None)
+    aimed = replace(plan, total_minor=total_minor, excess_minor=excess)
+    work = _Work(aimed, rows, run_on, ids, oldest_first)
+    work.settle(replaced)
     return work.change(is_exhausted=False)
 
 
@@ -221,8 +234,16 @@ def _is_miss(transfer: Transfer) -> bool:
 class _Work:
     """The rows of one plan while they are put right."""
 
-    def __init__(self, plan: Plan, rows: Sequence[Installment], run_on: date, ids: Ids) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        rows: Sequence[Installment],
+        run_on: date,
+        ids: Ids,
+        oldest_first: Callable[[Installment], int] | None,
+    ) -> None:
         self._plan = plan
+        self._oldest_first = oldest_first
         self._rows = {row.id: row for row in rows}
         self._run_on = run_on
         self._ids = ids
@@ -259,7 +280,10 @@ class _Work:
                 )
 
     def settle(self, row: Installment | None) -> None:
-        """Add what is missing at the end, or take away what is too much from the end."""
+        """Add what is missing at the end, or take away what is too much from the end.
+
+        Where rows have an age, the oldest goes first: it is the one that was paid otherwise.
+        """
         shortfall = self._shortfall()
         if shortfall > 0:
             self._add(row, shortfall, InstallmentState.PLANNED)
@@ -268,6 +292,8 @@ class _Work:
             (each for each in self._rows.values() if each.state is InstallmentState.PLANNED),
             key=lambda each: (each.due_on, each.number),
         )
+        if self._oldest_first is not None:
+            planned.sort(key=self._oldest_first, reverse=True)
         while surplus > 0 and planned:
             last = planned.pop()
             if last.amount_minor <= surplus:
@@ -324,7 +350,7 @@ class _Work:
 
     def _due_on(self) -> date:
         """Choose the date of a new row, never on or before the run's. Source: A8."""
-        if self._plan.on_failed_debit is OnFailedDebit.NEXT_DUE_DATE:
+        if self._plan.on_failed_debit is not OnFailedDebit.END_OF_PLAN:
             unsent = (InstallmentState.PLANNED, InstallmentState.WAITING)
             rows = [row for row in self._rows.values() if row.due_on > self._run_on]
             taken = [row.due_on for row in rows if row.state in unsent]

@@ -33,6 +33,7 @@ TRANSFER_PREFIX = "trf"
 
 SUBJECT_PREFIXES: Mapping[TransferKind, str] = {
     TransferKind.ADVANCE: "adv",
+    TransferKind.LOAN: "loan",
     TransferKind.CREDIT_PAYOUT: CUSTOMER_PREFIX,
 }
 """What kind of thing a transfer is for, as its id shows it."""
@@ -89,7 +90,8 @@ class RunView(Answer):
     started_at: datetime
     finished_at: datetime | None
     summary: dict[str, Any]
-    """Counts and sums per step: `report`, `settled`, `replanned`, `sent`, `sending_stopped`."""
+    """Counts and sums per step: `report`, `settled`, `replanned`, `told`, `sent`,
+    `sending_stopped`."""
 
 
 class ReportView(Answer):

@@ -32,6 +32,8 @@ from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import MINOR_MAX, parse_amount
 from tallybook.ledger.store import LedgerJournal
 from tallybook.loans.model import LoanTerms, PaymentPolicy
+from tallybook.loans.operations import LOAN_BUSINESS
+from tallybook.loans.tasks.gateway import MockGateway
 from tallybook.processor.model import TransferKind
 from tallybook.processor.port import Processor
 from tallybook.processor.sender import Sender
@@ -67,6 +69,7 @@ class Engine:
         """Put the parts together, and start the writer; `open` makes the parts."""
         # Businesses register when they are loaded: this one must be, whoever opens an engine.
         assert BUSINESSES.of(TransferKind.ADVANCE) is ADVANCE_BUSINESS
+        assert BUSINESSES.of(TransferKind.LOAN) is LOAN_BUSINESS
         self.settings = settings
         self.database = database
         self.secrets = secrets
@@ -87,7 +90,9 @@ class Engine:
         self.loan_terms = LoanTerms(
             payment_policy=PaymentPolicy(settings.payment_policy),
             delinquent_after=settings.delinquent_after,
+            hold_days=settings.hold_days,
         )
+        self.gateway = MockGateway()
         self.door = Door(
             database.open_writer,
             LedgerJournal(),

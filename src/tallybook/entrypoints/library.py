@@ -22,6 +22,7 @@ from tallybook.ambient.settings import load_settings
 from tallybook.collection.tasks.run import run_day
 from tallybook.entrypoints.api import make_app
 from tallybook.entrypoints.engine import Engine
+from tallybook.entrypoints.loan_calls import Amount, LoanCalls, Record
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import REFUSALS, Refusal, Refused
 from tallybook.processor.port import Processor
@@ -33,11 +34,6 @@ if TYPE_CHECKING:
     from starlette.types import Message
 
 T = TypeVar("T")
-Amount = str | int | Decimal
-"""An amount in major units. Never a float: it cannot hold ten cents."""
-Record = dict[str, Any]
-"""An answer, with the fields that the API's answer has."""
-
 PAGE = 100
 _NOT_DETAILS = {"type", "title", "status", "code", "detail", "retry", "param"}
 
@@ -61,7 +57,7 @@ def open_book(
     return Tallybook(Engine.open(loaded, clock=clock, processor=processor))
 
 
-class Tallybook:
+class Tallybook(LoanCalls):
     """One open book. Use it in a `with` block, or close it.
 
     Calls may come from any thread; they run on an event loop of the book's own. Where a call says

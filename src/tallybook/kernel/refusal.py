@@ -214,8 +214,11 @@ _IN_ORDER: dict[str, RefusalKind] = {
     ),
     "payment_not_found": RefusalKind(404, "The loan has no payment with this id."),
     "payment_state_wrong": RefusalKind(409, "The payment is {status}, so this can't be done."),
-    "payment_method_unknown": RefusalKind(
-        422, "The method is not one of those that payments are made by: {methods}."
+    "payment_method_reserved": RefusalKind(
+        422, "Payments by '{method}' are Tallybook's own to make. Name another method."
+    ),
+    "reversal_before_payment": RefusalKind(
+        422, "The payment was made on {made_on}; it can't have been taken back before."
     ),
     # The counter.
     "product_name_invalid": RefusalKind(

@@ -279,3 +279,5 @@ class LoanTerms:
 
     payment_policy: PaymentPolicy
     delinquent_after: int
+    hold_days: int = 30
+    """After how many covered days a held debit is released. Source: A9."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
 )
 
 from tallybook.db.reading import STREAM_ROWS, fetch, select_rows
@@ -188,6 +189,16 @@ def _numbers_of(
         for loan_id, number in connection.execute(wanted, {"as_of": as_of}):
             numbers.setdefault(loan_id, []).append(number)
     return numbers
+
+
+def stream_untold(connection: Connection, as_of: date) -> Iterator[list[str]]:
+    """List the loans that have become delinquent by a date, and of which nobody was told."""
+    # Word for word what the partial index says: neither database proves it of a parameter.
+    untold = text("loans.delinquent_on IS NOT NULL AND NOT loans.is_delinquent")
+    wanted = select(_L.id).where(untold, _L.delinquent_on <= as_of).order_by(_L.id)
+    with connection.execution_options(stream_results=True).execute(wanted) as found:
+        for part in found.partitions(STREAM_ROWS):
+            yield [row[0] for row in part]
 
 
 # -- payments ----------------------------------------------------------------------------------

@@ -174,6 +174,17 @@ LIVE_PAYMENTS_OF = writer.Index(
     matches=lambda payment: payment.status in _LIVE,
 )
 """The payments that count, or may yet: what a loan is folded from, under its lock."""
+PAYMENTS_OF = writer.Index(PAYMENTS, ("loan_id",))
+"""All payments of a loan, where it is shown whole."""
+PAYMENT_BY_TRANSFER = writer.Index(
+    PAYMENTS,
+    ("transfer_id",),
+    where="status = 'paid' AND transfer_id IS NOT NULL",
+    matches=lambda payment: (
+        payment.status is PaymentStatus.PAID and payment.transfer_id is not None
+    ),
+)
+"""The payment that a debit has made, while it is not taken back."""
 PAYMENT_BY_ID = writer.Index(PAYMENTS, ("id",))
 """For reading one payment under its loan's lock."""
 STANDING_ABOUT_LOAN = writer.Index(STANDINGS, ("subject_id",))

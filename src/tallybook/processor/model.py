@@ -35,6 +35,7 @@ class TransferKind(StrEnum):
     """What a transfer is for; each kind has one business that books it."""
 
     ADVANCE = "advance"
+    LOAN = "loan"
     CREDIT_PAYOUT = "credit_payout"
 
 
@@ -48,7 +49,7 @@ class Transfer:
     customer_id: str
     bank_account_id: str
     subject_id: str
-    """The advance, or for a credit payout the customer."""
+    """The advance or the loan, or for a credit payout the customer."""
     installment_id: str | None
     installment_number: int | None
     amount_minor: int

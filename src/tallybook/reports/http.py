@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Query
+from sqlalchemy import Connection
 from starlette.background import BackgroundTask
 from starlette.responses import Response, StreamingResponse
 
 from tallybook.kernel.calendar import FIRST_YEAR
 from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.loans.model import Bucket, LoanStatus
 from tallybook.processor.port import Direction
+from tallybook.reports.portfolio import MEDIA, PortfolioFormat, write_portfolio
 from tallybook.reports.transfers import (
     DAYS_DEFAULT,
     DAYS_MAX,
@@ -41,6 +44,7 @@ class ReportRowView(Answer):
     customer_id: str
     account_last4: str
     advance_id: str | None
+    loan_id: str | None
     number: int | None
     """The row of the plan; null for what was paid out."""
     direction: Direction
@@ -110,20 +114,100 @@ def _answer(context: Context, days: int, as_of: date | None, style: Format) -> R
     if last.toordinal() - days < date(FIRST_YEAR, 1, 1).toordinal():
         raise Refused(Refusal("date_invalid", param="as_of"))
     span = Span.of(days, last)
+    return _spool(
+        context,
+        lambda connection, file: write_report(connection, span, style, file),
+        media_type=MEDIA_TYPES[style],
+        file_name=None if style is Format.JSON else f"{span.name}.{style.value}",
+    )
+
+
+def _spool(
+    context: Context,
+    write: Callable[[Connection, BinaryIO], object],
+    *,
+    media_type: str,
+    file_name: str | None,
+) -> Response:
+    """Write an answer to the disk from one snapshot, then send it from there, piece by piece."""
     file = tempfile.TemporaryFile(prefix="tallybook-report-")  # noqa: SIM115 - closed when it is sent
     try:
         with context.database.snapshot() as connection:
-            write_report(connection, span, style, file)
+            write(connection, file)
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
     except BaseException:
         file.close()
         raise
     headers = {"Content-Length": str(size)}
-    if style is not Format.JSON:
-        headers["Content-Disposition"] = f'attachment; filename="{span.name}.{style.value}"'
+    if file_name is not None:
+        headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
     return StreamingResponse(
-        _pieces(file), 200, headers, MEDIA_TYPES[style], background=BackgroundTask(file.close)
+        _pieces(file), 200, headers, media_type, background=BackgroundTask(file.close)
+    )
+
+
+class PortfolioRowView(Answer):
+    """One loan, as it stands on the date."""
+
+    loan_id: str
+    customer_id: str
+    status: LoanStatus
+    currency: str
+    start_on: date
+    principal: AmountText
+    total: AmountText
+    outstanding: AmountText
+    overdue: AmountText
+    missed_in_a_row: int
+    is_delinquent: bool
+    days_past_due: int
+    bucket: Bucket
+
+
+class BucketView(Answer):
+    """What the loans of one bucket and currency come to."""
+
+    bucket: Bucket
+    currency: str
+    loans: int
+    delinquent: int
+    outstanding: AmountText
+    overdue: AmountText
+
+
+class PortfolioView(Answer):
+    """Every loan that had begun by a date, the oldest first, and what each bucket comes to."""
+
+    as_of: date
+    data: list[PortfolioRowView]
+    buckets: list[BucketView]
+    has_more: bool
+
+
+_PORTFOLIO: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": PortfolioView,
+        "description": "The portfolio as JSON, or its rows as CSV.",
+        "content": {MEDIA[PortfolioFormat.CSV]: {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@ROUTER.get("/loan-portfolio", response_class=Response, responses=_PORTFOLIO)
+def read_loan_portfolio(
+    context: InContext,
+    as_of: _AsOf = None,
+    format: PortfolioFormat = PortfolioFormat.JSON,  # noqa: A002 - the call's own name for it
+) -> Response:
+    """Read every loan as it stands on a date: outstanding, days past due, bucket."""
+    day = as_of or context.clock.today()
+    is_file = format is not PortfolioFormat.JSON
+    return _spool(
+        context,
+        lambda connection, file: write_portfolio(connection, day, format, file),
+        media_type=MEDIA[format],
+        file_name=f"loans-{day.isoformat()}.csv" if is_file else None,
     )
 
 

@@ -35,6 +35,7 @@ COLUMNS = (
     "customer_id",
     "account_last4",
     "advance_id",
+    "loan_id",
     "number",
     "direction",
     "amount",
@@ -54,6 +55,7 @@ _WIDTHS = {
     "transfer_id": 38,
     "customer_id": 38,
     "advance_id": 38,
+    "loan_id": 38,
     "submitted_at": 22,
     "resolved_at": 22,
 }
@@ -114,15 +116,14 @@ def _rows(connection: Connection, span: Span) -> Iterator[Row]:
 
 def report_row(transfer: Transfer, last4: str) -> Row:
     """Show one transfer as a row."""
-    advance_id = None
-    if transfer.kind is not TransferKind.CREDIT_PAYOUT:
-        advance_id = show_id(SUBJECT_PREFIXES[transfer.kind], transfer.subject_id)
+    subject = show_id(SUBJECT_PREFIXES[transfer.kind], transfer.subject_id)
     return {
         "transaction_id": transfer.transaction_id,
         "transfer_id": show_id(TRANSFER_PREFIX, transfer.id),
         "customer_id": show_id(CUSTOMER_PREFIX, transfer.customer_id),
         "account_last4": last4,
-        "advance_id": advance_id,
+        "advance_id": subject if transfer.kind is TransferKind.ADVANCE else None,
+        "loan_id": subject if transfer.kind is TransferKind.LOAN else None,
         "number": transfer.installment_number,
         "direction": transfer.direction.value,
         "amount": format_amount(transfer.amount_minor, transfer.currency),

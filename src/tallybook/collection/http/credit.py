@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from tallybook.collection import queries
 from tallybook.collection.http.routes import PAYOUT_RESPONSES, collecting
-from tallybook.collection.operations.business import BUSINESSES, CreditUse
+from tallybook.collection.operations.applying import APPLY_CREDIT
+from tallybook.collection.operations.business import CreditUse
 from tallybook.collection.operations.credits import BeginPayout
 from tallybook.collection.tasks.paying import pay_out_credit
 from tallybook.collection.tasks.reading import read
@@ -27,7 +28,6 @@ from tallybook.wire.calls import Call, CallRoute, path_id
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
 from tallybook.wire.fields import Amount, Body, CurrencyCode, Ident, Text
 from tallybook.wire.refusals import refusals
-from tallybook.writer.model import Command
 
 ROUTER = APIRouter(tags=["collection"], route_class=CallRoute)
 
@@ -64,6 +64,8 @@ class CreditPayout(Body):
         "subject_not_found",
         "subject_owes_less",
         "credit_insufficient",
+        "payment_amount_mismatch",
+        "installment_reserved",
     ),
 )
 async def apply_customer_credit(call: Call, customer_id: str, body: CreditApplication) -> Response:
@@ -79,17 +81,7 @@ async def apply_customer_credit(call: Call, customer_id: str, body: CreditApplic
         reason=body.reason,
     )
     await read(context, _existing(customer))
-    command = _application(asked)
-    return await call.ask(command.operation, command.input)
-
-
-def _application(asked: CreditUse) -> Command:
-    """Find the business whose subject it is. Raises: Refused `subject_not_found`."""
-    for business in BUSINESSES.all.values():
-        command = business.credit_application(asked)
-        if command is not None:
-            return command
-    raise Refused(Refusal("subject_not_found", param="subject_id"))
+    return await call.ask(APPLY_CREDIT, asked)
 
 
 @ROUTER.post(

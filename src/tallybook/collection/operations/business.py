@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
 from tallybook.kernel.frozen import frozen
+from sqlalchemy import Connection
+
 from tallybook.kernel.ids import Ids
 from tallybook.processor.model import Action, OperatorItem, Transfer, TransferKind
 from tallybook.writer.model import Command, Decision, Moment, Needs, View
@@ -65,19 +68,37 @@ class Business(Protocol):
         ...
 
 
+class DailyWork(Protocol):
+    """What a business does in each day's run, beyond its transfers."""
+
+    def __call__(self, connection: Connection, /, *, day: date) -> Iterator[list[Command]]:
+        """List the commands, a chunk at a time. Those that did something give a true value."""
+        ...
+
+
 class Businesses:
     """The businesses by the kind of their transfers, filled once when the program starts."""
 
     def __init__(self) -> None:
         self._by_kind: dict[TransferKind, Business] = {}
+        self._daily: dict[TransferKind, DailyWork] = {}
 
-    def register(self, kind: TransferKind, business: Business) -> None:
-        """Let a business take part."""
+    def register(
+        self, kind: TransferKind, business: Business, *, daily: DailyWork | None = None
+    ) -> None:
+        """Let a business take part, and where it has work of its own, in each day's run."""
         self._by_kind[kind] = business
+        if daily is not None:
+            self._daily[kind] = daily
 
     def of(self, kind: TransferKind) -> Business:
         """Find the business of a transfer."""
         return self._by_kind[kind]
+
+    @property
+    def daily(self) -> Mapping[TransferKind, DailyWork]:
+        """Give the work that businesses have of their own in each day's run."""
+        return self._daily
 
     @property
     def all(self) -> Mapping[TransferKind, Business]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from tallybook.ambient.liveness import this_process
 from tallybook.collection.operations.credits import BeginPayout, BeginPayoutOperation
@@ -13,6 +14,8 @@ from tallybook.collection.tasks.sending import SendOrder, expire_intents, send_a
 from tallybook.collection.tasks.switch import refuse_while_stopped
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.writer.model import Command, Outcome
+
+T = TypeVar("T")
 
 COMPLETION_SECONDS = 90
 """How long a copy of a request waits for the first one's reply: longer than any lease."""
@@ -36,7 +39,12 @@ async def pay_out(context: CollectionContext, command: Command) -> Outcome:
         `outcome_unknown`.
     """
     refuse_while_stopped(context.sending, context.database, (command.key,))
-    task = asyncio.create_task(_run(context, command))
+    return await see_through(_run(context, command))
+
+
+async def see_through(work: Coroutine[Any, Any, T]) -> T:
+    """Do work to its end, also where whoever asked for it goes away."""
+    task = asyncio.create_task(work)
     # The loop itself keeps only a weak hold of its tasks.
     _running.add(task)
     task.add_done_callback(_running.discard)

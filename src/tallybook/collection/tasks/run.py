@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,6 +15,7 @@ from sqlalchemy import Connection
 from tallybook.ambient.liveness import is_known_dead, this_process
 from tallybook.collection import queries
 from tallybook.collection.model import Run, RunState
+from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.reports import OPEN_ITEM, REPORTS_ABOUT, OpenItem
 from tallybook.collection.operations.runs import DAILY, KEEP_RUN, START_RUN, KeepRun, StartRun
 from tallybook.collection.operations.switching import SET_SENDING, SetSending
@@ -119,6 +121,7 @@ class _DailyRun:
         self._kept_at = context.clock.monotonic()
         self._report: dict[str, Any] = {"status": "none"}
         self._settled, self._moved, self._sent = Tally(), Tally(), Tally()
+        self._told = Tally()
 
     async def run(self) -> RunDone:
         """Go through the steps."""
@@ -128,6 +131,7 @@ class _DailyRun:
         await self._take_report()
         await self._settle()
         await self._mark_by_time()
+        await self._work_of_businesses()
         await self._start_again()
         stopped = "missed" if self._catches_up else await self._send()
         summary = {
@@ -136,6 +140,7 @@ class _DailyRun:
             "replanned": self._moved.shown(),
             "sent": self._sent.shown(),
             "sending_stopped": stopped,
+            "told": self._told.shown(),
         }
         finished = await self._finish(json.dumps(summary))
         if finished is None:
@@ -234,6 +239,17 @@ class _DailyRun:
             for outcome in opened:
                 if outcome.value:
                     self._moved.add("gap")
+
+    async def _work_of_businesses(self) -> None:
+        """Let each business do what a new day brings, such as tell who has become delinquent."""
+        for kind, work in BUSINESSES.daily.items():
+            stream = partial(work, day=self._day)
+            async for commands in read_chunks(self._context, stream):
+                outcomes = await self._context.door.ask_chunk(commands)
+                for outcome in outcomes:
+                    if outcome.value:
+                        self._told.add(f"{kind.value}s")
+                await self._still_ours()
 
     # -- (5) send
 

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.loans.model import LoanTerms
 from tallybook.loans.rules.paying import LoanOn
+from tallybook.loans.tasks.gateway import Gateway
 from tallybook.wire.context import Context
 from tallybook.wire.fields import Day
 
@@ -23,6 +24,11 @@ class LoanContext(Context, Protocol):
     @property
     def loan_terms(self) -> LoanTerms:
         """What the settings say of loans that do not say it themselves."""
+        ...
+
+    @property
+    def gateway(self) -> Gateway:
+        """Who collects payments for us."""
         ...
 
 

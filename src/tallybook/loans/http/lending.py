@@ -17,6 +17,7 @@ from tallybook.loans import queries
 from tallybook.loans.http.fields import AsOf, Rate, day_of, known, lending
 from tallybook.loans.model import Collection, Interval, LoanStatus, PaymentPolicy
 from tallybook.loans.operations.creating import CREATE_LOAN, CreateLoan
+from tallybook.loans.operations.ruling import WRITE_OFF_LOAN, WriteOffLoan
 from tallybook.loans.rules.paying import LoanOn
 from tallybook.loans.rules.terms import (
     DELINQUENT_AFTER_MAX,
@@ -102,6 +103,9 @@ async def create_loan(call: Call, body: NewLoan) -> Response:
     context = lending(call.context)
     currency = body.currency or context.settings.currency
     account = body.bank_account_id
+    if body.collection is Collection.AUTO_DEBIT and currency != context.settings.currency:
+        details = {"served": context.settings.currency}
+        raise Refused(Refusal("currency_not_served", param="currency", details=details))
     asked = CreateLoan(
         customer_id=body_id(
             CUSTOMER_PREFIX, body.customer_id, param="customer_id", code="customer_not_found"
@@ -122,8 +126,27 @@ async def create_loan(call: Call, body: NewLoan) -> Response:
             BANK_ACCOUNT_PREFIX, account, param="bank_account_id", code="bank_account_not_found"
         ),
         reference=None if body.reference is None else clean_reference(body.reference),
+        hold_days=context.loan_terms.hold_days,
     )
     return await call.ask(CREATE_LOAN, asked)
+
+
+class LoanWriteOff(Body):
+    """That what is owed on a loan is given up, and why."""
+
+    reason: Text
+    by: Annotated[Text, Field(max_length=100)] = "operator"
+
+
+@ROUTER.post(
+    "/loans/{loan_id}/write-off",
+    response_model=LoanView,
+    responses=refusals("loan_not_found", "loan_state_wrong"),
+)
+async def write_off_loan(call: Call, loan_id: str, body: LoanWriteOff) -> Response:
+    """Give up what is owed; what still comes in is a recovery."""
+    asked = WriteOffLoan(path_id(LOAN_PREFIX, loan_id), body.reason, by=body.by)
+    return await call.ask(WRITE_OFF_LOAN, asked)
 
 
 # -- reads -------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -13,19 +13,27 @@ from starlette.responses import Response
 from tallybook.kernel.money import plain_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.loans import queries
-from tallybook.loans.model import Loan, Payment
+from tallybook.loans.http.fields import lending
+from tallybook.loans.model import CREDIT_METHOD, DEBIT_METHOD, Loan, Payment, PaymentStatus
 from tallybook.loans.operations.paying import MAKE_PAYMENT, MakePayment
+from tallybook.loans.operations.pending import BEGIN_PAYMENT, SETTLE_PAYMENT, SettlePayment
+from tallybook.loans.operations.reversing import REVERSE_PAYMENT, ReversePayment
 from tallybook.loans.rules.paying import allocate
 from tallybook.loans.rules.schedule import schedule
 from tallybook.loans.rules.terms import INSTALLMENTS_MAX
+from tallybook.loans.tasks.paying import pay_through_gateway
 from tallybook.loans.views import LOAN_PREFIX, PAYMENT_PREFIX, PaymentView, payment_view
 from tallybook.wire.calls import Call, CallRoute, path_id
 from tallybook.wire.context import InContext
+from tallybook.wire.envelope import COMMAND_IN_SCOPE
 from tallybook.wire.fields import Amount, Body, Day, Text
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
 
 ROUTER = APIRouter(tags=["loans"], route_class=CallRoute)
+
+OWN_METHODS = (CREDIT_METHOD, DEBIT_METHOD)
+"""Payments that nobody makes by this call: with customer credit, and by a debit."""
 
 
 class NewPayment(Body):
@@ -54,13 +62,21 @@ class NewPayment(Body):
         "installment_already_paid",
         "installment_not_next",
         "installment_reserved",
+        "payment_method_reserved",
         "date_invalid",
         "date_in_future",
         "date_too_old",
     ),
 )
 async def make_payment(call: Call, loan_id: str, body: NewPayment) -> Response:
-    """Take a payment for the oldest unpaid row."""
+    """Take a payment for the oldest unpaid row.
+
+    By `mock_paid`, `mock_pending` or `mock_failed` a gateway is played, which decides it so.
+    """
+    if body.method in OWN_METHODS:
+        details = {"method": body.method}
+        raise Refused(Refusal("payment_method_reserved", param="method", details=details))
+    context = lending(call.context)
     asked = MakePayment(
         loan_id=path_id(LOAN_PREFIX, loan_id),
         amount=plain_amount(body.amount),
@@ -68,7 +84,71 @@ async def make_payment(call: Call, loan_id: str, body: NewPayment) -> Response:
         effective_on=body.effective_on,
         installment_number=body.installment_number,
     )
+    if context.gateway.serves(body.method):
+        call.request.scope[COMMAND_IN_SCOPE] = BEGIN_PAYMENT.name
+        return call.respond(await pay_through_gateway(context, asked, key=call.key))
     return await call.ask(MAKE_PAYMENT, asked)
+
+
+class PaymentReversal(Body):
+    """That the money of a payment was taken back."""
+
+    reason: Text
+    effective_on: Day | None = None
+    """When it was taken back: today if left out. Until then the payment counts."""
+
+
+@ROUTER.post(
+    "/loans/{loan_id}/payments/{payment_id}/reversal",
+    response_model=PaymentView,
+    responses=refusals(
+        "loan_not_found",
+        "payment_not_found",
+        "payment_state_wrong",
+        "reversal_before_payment",
+        "date_invalid",
+        "date_in_future",
+        "date_too_old",
+    ),
+)
+async def reverse_payment(
+    call: Call, loan_id: str, payment_id: str, body: PaymentReversal
+) -> Response:
+    """Take a payment back that bounced."""
+    asked = ReversePayment(
+        loan_id=path_id(LOAN_PREFIX, loan_id),
+        payment_id=path_id(PAYMENT_PREFIX, payment_id),
+        reason=body.reason,
+        effective_on=body.effective_on,
+    )
+    return await call.ask(REVERSE_PAYMENT, asked)
+
+
+class PaymentSettlement(Body):
+    """What became of a payment that was pending."""
+
+    status: Literal["paid", "failed"]
+    reference: Annotated[Text, Field(max_length=255)] | None = None
+    reason: Text | None = None
+
+
+@ROUTER.post(
+    "/loans/{loan_id}/payments/{payment_id}/settlement",
+    response_model=PaymentView,
+    responses=refusals("loan_not_found", "payment_not_found", "payment_state_wrong"),
+)
+async def settle_payment(
+    call: Call, loan_id: str, payment_id: str, body: PaymentSettlement
+) -> Response:
+    """Say what became of a pending payment, as the gateway told or a person found out."""
+    asked = SettlePayment(
+        loan_id=path_id(LOAN_PREFIX, loan_id),
+        payment_id=path_id(PAYMENT_PREFIX, payment_id),
+        status=PaymentStatus(body.status),
+        reference=body.reference,
+        reason=body.reason,
+    )
+    return await call.ask(SETTLE_PAYMENT, asked)
 
 
 @ROUTER.get(

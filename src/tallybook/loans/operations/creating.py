@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 
+from tallybook.collection.store import INSTALLMENTS, PLANS
 from tallybook.customers.model import CustomerStatus
 from tallybook.customers.store import ACCOUNTS_OF, CUSTOMERS
 from tallybook.kernel.ids import Ids, show_id
@@ -16,6 +17,7 @@ from tallybook.loans.model import (
     LoanStatus,
     PaymentPolicy,
 )
+from tallybook.loans.operations.debiting import lay_out_debits
 from tallybook.loans.operations.draft import Draft
 from tallybook.loans.rules.schedule import interest_of
 from tallybook.loans.rules.terms import check_terms
@@ -45,6 +47,8 @@ class CreateLoan:
     reference: str | None = None
     """The lender's own number; no two loans have the same."""
     is_import: bool = False
+    hold_days: int = field(default=30, repr=False, metadata={"hashed": False})
+    """The installation's, for its debits. Source: A9."""
 
 
 class CreateLoanOperation:
@@ -90,6 +94,13 @@ class CreateLoanOperation:
         if refusal is not None:
             return refusal
         draft = Draft(None, loan)
+        if loan.collection is Collection.AUTO_DEBIT:
+            account_id = _account_of(view, command)
+            if account_id is None:
+                return Refusal("bank_account_not_found", param="bank_account_id")
+            draft.loan = loan = replace(loan, bank_account_id=account_id)
+            plan, rows = lay_out_debits(loan, account_id, command.hold_days, ids)
+            draft.added += ((PLANS, plan), *((INSTALLMENTS, row) for row in rows))
         draft.refold(view)
         draft.add_event(
             "loan.created",
@@ -111,12 +122,20 @@ class CreateLoanOperation:
         )
 
 
+def _account_of(view: View, command: CreateLoan) -> str | None:
+    """Choose the account to debit: the one that is named, if it is theirs, or their oldest."""
+    theirs = [account.id for account in view.rows(ACCOUNTS_OF, command.customer_id)]
+    if command.bank_account_id is None:
+        return theirs[0] if theirs else None
+    return command.bank_account_id if command.bank_account_id in theirs else None
+
+
 def _loan(command: CreateLoan, start_on: date, moment: Moment, ids: Ids) -> Loan:
     return Loan(
         id=ids.fresh(),
         customer_id=command.customer_id,
         reference=command.reference,
-        bank_account_id=command.bank_account_id,
+        bank_account_id=None,
         principal_minor=command.principal_minor,
         interest_rate=command.interest_rate,
         interest_minor=interest_of(command.principal_minor, command.interest_rate),

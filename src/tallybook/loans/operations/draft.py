@@ -20,6 +20,7 @@ from tallybook.loans.store import (
     PAYMENTS,
     STANDING_ABOUT_LOAN,
 )
+from tallybook.processor.store import TRANSFERS_OF
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 DELINQUENT_REASON = "loan_delinquent"
@@ -45,7 +46,7 @@ def loan_needs(loan_id: str, seen: View) -> Needs:
             (LIVE_PAYMENTS_OF, loan_id),
             (STANDING_ABOUT_LOAN, loan_id),
             (DELINQUENT_LOANS_OF, known.customer_id),
-            *(((INSTALLMENTS_OF, loan_id),) if is_debited else ()),
+            *(((INSTALLMENTS_OF, loan_id), (TRANSFERS_OF, loan_id)) if is_debited else ()),
         ),
     )
 
@@ -128,6 +129,7 @@ class Draft:
         is_now = loan.delinquent_on is not None and loan.delinquent_on <= moment.today
         if is_now is not loan.is_delinquent:
             self.loan = replace(loan, is_delinquent=is_now)
+            self.add_event("loan.delinquent" if is_now else "loan.current")
             others = view.rows(DELINQUENT_LOANS_OF, loan.customer_id)
             if all(other.id == loan.id for other in others):
                 verb = "delinquent" if is_now else "current"

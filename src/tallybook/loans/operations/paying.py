@@ -9,6 +9,7 @@ from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import parse_positive_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.loans.model import Payment, PaymentPolicy, PaymentStatus
+from tallybook.loans.operations.debiting import replan_debits, rows_in_flight
 from tallybook.loans.operations.draft import Draft, loan_needs, open_draft, put_payment
 from tallybook.loans.rules.paying import cover, tally
 from tallybook.loans.rules.terms import check_payment, check_payment_date
@@ -48,14 +49,19 @@ class MakePaymentOperation:
         draft = open_draft(view, command.loan_id)
         if draft is None:
             return Refusal("loan_not_found")
-        accepted = accept(draft, command, PaymentStatus.PAID, moment, ids)
+        accepted = accept(view, draft, command, PaymentStatus.PAID, moment, ids)
         if isinstance(accepted, Refusal):
             return accepted
-        return receive(view, draft, None, accepted, moment)
+        return receive(view, draft, None, accepted, moment, ids)
 
 
 def accept(
-    draft: Draft, command: MakePayment, status: PaymentStatus, moment: Moment, ids: Ids
+    view: View,
+    draft: Draft,
+    command: MakePayment,
+    status: PaymentStatus,
+    moment: Moment,
+    ids: Ids,
 ) -> Payment | Refusal:
     """Make a payment's row, or tell why it can't be taken."""
     loan = draft.loan
@@ -72,9 +78,8 @@ def accept(
     paid = [each for each in draft.payments if each.status is PaymentStatus.PAID]
     sums = tally(paid, moment.today)
     coverage = cover(loan.terms, replace(sums, kept_minor=loan.kept_minor))
-    number = check_payment(
-        loan, coverage, reserved_rows(draft), amount_minor, command.installment_number
-    )
+    reserved = reserved_rows(draft) | rows_in_flight(view, loan)
+    number = check_payment(loan, coverage, reserved, amount_minor, command.installment_number)
     if isinstance(number, Refusal):
         return number
     return _new_payment(draft, command, amount_minor, status, number, moment, ids)
@@ -121,9 +126,30 @@ def _new_payment(
 
 
 def receive(
-    view: View, draft: Draft, before: Payment | None, payment: Payment, moment: Moment
+    view: View,
+    draft: Draft,
+    before: Payment | None,
+    payment: Payment,
+    moment: Moment,
+    ids: Ids,
+    *,
+    kind: str = "loans.payment.received",
 ) -> Decision:
     """Book a payment that is paid, and answer with it."""
+    put_received(view, draft, before, payment)
+    replan_debits(view, draft, moment, ids)
+    return draft.decision(
+        view,
+        moment,
+        kind=kind,
+        effective_on=payment.effective_on,
+        reply=Reply(201, payment_view(draft.loan, payment, draft.payments)),
+        value=payment,
+    )
+
+
+def put_received(view: View, draft: Draft, before: Payment | None, payment: Payment) -> None:
+    """Put a payment that is paid into a decision, and fold the loan with it."""
     if before is None:
         draft.loan = replace(draft.loan, payments_count=payment.sequence)
     put_payment(draft, before, payment)
@@ -136,15 +162,6 @@ def receive(
         method=payment.method,
         effective_on=payment.effective_on,
         installment_number=payment.installment_number,
-    )
-    reply = Reply(201, payment_view(draft.loan, payment, draft.payments))
-    return draft.decision(
-        view,
-        moment,
-        kind="loans.payment.received",
-        effective_on=payment.effective_on,
-        reply=reply,
-        value=payment,
     )
 
 

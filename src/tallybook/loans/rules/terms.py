@@ -12,6 +12,7 @@ from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.loans.model import (
     Coverage,
     Loan,
+    Payment,
     PaymentPolicy,
     Terms,
 )
@@ -94,6 +95,21 @@ def check_payment_date(
         )
     if not is_import and effective_on < today - timedelta(days=BACKDATED_DAYS_MAX):
         return Refusal("date_too_old", param="effective_on", details={"days": BACKDATED_DAYS_MAX})
+    return None
+
+
+def check_reversal_date(
+    payment: Payment, reversed_on: date, today: date, *, is_import: bool
+) -> Refusal | None:
+    """Tell whether a payment may have been taken back on a date. Source: T2, L7."""
+    about = "effective_on"
+    if reversed_on > today:
+        return Refusal("date_in_future", param=about, details={"today": today.isoformat()})
+    if reversed_on < payment.effective_on:
+        made_on = payment.effective_on.isoformat()
+        return Refusal("reversal_before_payment", param=about, details={"made_on": made_on})
+    if not is_import and reversed_on < today - timedelta(days=BACKDATED_DAYS_MAX):
+        return Refusal("date_too_old", param=about, details={"days": BACKDATED_DAYS_MAX})
     return None
 
 

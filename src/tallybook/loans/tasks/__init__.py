@@ -1,1 +1,1 @@
-"""The long work of loans: importing.py takes loans and payments over from files."""
+"""Longer work with loans: files taken over, payments through a gateway."""

@@ -20,7 +20,7 @@ from tallybook.reports.verify.words import FETCH_ROWS, Discrepancy, hex_of, rows
 
 _S = TransferState
 
-_POSTED = (
+POSTED = (
     "SELECT p.subject_id, a.name, a.currency, sum(p.amount_minor) FROM postings p"
     " JOIN accounts a ON a.id = p.account_id JOIN {owner} o ON o.id = p.subject_id"
     " {where} GROUP BY p.subject_id, a.name, a.currency"
@@ -59,7 +59,7 @@ def check_advances(connection: Connection) -> Iterator[Discrepancy]:
         .join(TRANSFERS_TABLE, TRANSFERS_TABLE.c.id == ADVANCES_TABLE.c.credit_transfer_id)
         .order_by(ADVANCES_TABLE.c.id)
     )
-    posted = _Posted(connection, _POSTED.format(owner="advances", where=""))
+    posted = Posted(connection, POSTED.format(owner="advances", where=""))
     for row in wholes:
         advance = ADVANCES.rows.row(row[:cut], sqlite=False)
         plan = PLANS.rows.row(row[cut:end], sqlite=False)
@@ -69,7 +69,7 @@ def check_advances(connection: Connection) -> Iterator[Discrepancy]:
             for chart, amount in position(advance, plan.succeeded_minor).items()
             if amount
         }
-        yield from _compare("advance", advance.id, expected, posted.of(advance.id))
+        yield from compare("advance", advance.id, expected, posted.of(advance.id))
     for (ident,) in rows_of(
         connection,
         "SELECT a.id FROM advances a LEFT JOIN plans p ON p.subject_id = a.id"
@@ -120,8 +120,8 @@ def check_payouts(connection: Connection) -> Iterator[Discrepancy]:
         .where(TRANSFERS_TABLE.c.kind == TransferKind.CREDIT_PAYOUT.value)
         .order_by(TRANSFERS_TABLE.c.id)
     )
-    posted = _Posted(
-        connection, _POSTED.format(owner="transfers", where="WHERE o.kind = 'credit_payout'")
+    posted = Posted(
+        connection, POSTED.format(owner="transfers", where="WHERE o.kind = 'credit_payout'")
     )
     for row in payouts:
         transfer: Transfer = TRANSFERS.rows.row(row, sqlite=False)
@@ -130,7 +130,7 @@ def check_payouts(connection: Connection) -> Iterator[Discrepancy]:
             for chart, amount in payout_position(transfer).items()
             if amount
         }
-        yield from _compare("payout", transfer.id, expected, posted.of(transfer.id))
+        yield from compare("payout", transfer.id, expected, posted.of(transfer.id))
 
 
 def check_credits(connection: Connection) -> Iterator[Discrepancy]:
@@ -153,7 +153,7 @@ def check_credits(connection: Connection) -> Iterator[Discrepancy]:
         )
 
 
-class _Posted:
+class Posted:
     """Sums of postings by subject, read alongside a stream of subjects in the same order."""
 
     def __init__(self, connection: Connection, statement: str) -> None:
@@ -178,12 +178,13 @@ class _Posted:
         )
 
 
-def _compare(
+def compare(
     what: str,
     ident: str,
     expected: Mapping[tuple[str, str], int],
     found: Mapping[tuple[str, str], int],
 ) -> Iterator[Discrepancy]:
+    """Compare what a subject's state says of each account with what the ledger holds for it."""
     for account, currency in sorted({*expected, *found}):
         key = account, currency
         if expected.get(key, 0) != found.get(key, 0):

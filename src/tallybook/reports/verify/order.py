@@ -41,7 +41,9 @@ def check_replies(connection: Connection) -> Iterator[Discrepancy]:
     for (key,) in rows_of(
         connection,
         "SELECT c.key FROM commands c WHERE c.status IS NULL AND NOT EXISTS ("
-        " SELECT 1 FROM transfers t WHERE t.request_key = c.key AND t.state = 'intent')",
+        " SELECT 1 FROM transfers t WHERE t.request_key = c.key AND t.state = 'intent')"
+        " AND NOT EXISTS (SELECT 1 FROM loan_payments p"
+        " WHERE p.request_key = c.key AND p.status = 'pending')",
     ):
         yield Discrepancy(
             "reply_missing",

@@ -13,7 +13,7 @@ from tallybook.ambient.logs import describe_error
 from tallybook.ambient.secrets import Secrets
 from tallybook.db.engine import Database
 from tallybook.kernel.progress import NO_PROGRESS, Progress
-from tallybook.reports.verify import book, books, counter, evidence, order, plans, seals
+from tallybook.reports.verify import book, books, counter, evidence, loans, order, plans, seals
 from tallybook.reports.verify.anchors import Anchor, check_anchors
 from tallybook.reports.verify.words import Check, Discrepancy
 
@@ -48,6 +48,9 @@ CHECKS: Mapping[str, Check] = {
     "evidence": evidence.check_evidence,
     "advances": books.check_advances,
     "credit payouts": books.check_payouts,
+    "loans": loans.check_loans,
+    "loan debits": loans.check_loan_debits,
+    "loan standings": loans.check_loan_standings,
     "customer credit": books.check_credits,
     "counter": counter.check_counter,
     "purchase lines": counter.check_orphaned_lines,

@@ -1,0 +1,141 @@
+"""Payments that a gateway decides: begun and reserving their row, then settled. Source: L8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from tallybook.kernel.ids import Ids
+from tallybook.kernel.refusal import Refusal
+from tallybook.loans.model import Loan, Payment, PaymentPolicy, PaymentStatus
+from tallybook.loans.operations.debiting import replan_debits
+from tallybook.loans.operations.draft import Draft, loan_needs, open_draft, put_payment
+from tallybook.loans.operations.paying import MakePayment, accept, receive
+from tallybook.loans.store import PAYMENT_BY_ID
+from tallybook.loans.views import payment_view
+from tallybook.writer.model import Decision, Moment, Needs, Reply, View
+
+
+@dataclass(frozen=True, slots=True)
+class BeginPayment:
+    """A payment that a gateway will be asked to make."""
+
+    asked: MakePayment
+    request_key: str | None = field(default=None, repr=False, metadata={"hashed": False})
+    """The idempotency key of the request: its reply comes with the gateway's answer."""
+
+
+class BeginPaymentOperation:
+    """Puts a payment on record before the gateway is asked. Its value is payment and loan."""
+
+    name = "loans.begin_payment"
+
+    def needs(self, command: BeginPayment, seen: View) -> Needs:
+        """Lock the loan."""
+        return loan_needs(command.asked.loan_id, seen)
+
+    def decide(
+        self, view: View, command: BeginPayment, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Reserve the oldest unpaid row, unless the payment can't be taken."""
+        draft = open_draft(view, command.asked.loan_id)
+        if draft is None:
+            return Refusal("loan_not_found")
+        accepted = accept(view, draft, command.asked, PaymentStatus.PENDING, moment, ids)
+        if isinstance(accepted, Refusal):
+            return accepted
+        payment = replace(accepted, request_key=command.request_key)
+        draft.loan = replace(draft.loan, payments_count=payment.sequence)
+        put_payment(draft, None, payment)
+        replan_debits(view, draft, moment, ids)
+        draft.add_event("payment.pending", payment_id=payment.id, **_told(draft.loan, payment))
+        return draft.decision(
+            view,
+            moment,
+            kind="loans.payment.pending",
+            effective_on=payment.effective_on,
+            value=(payment, draft.loan),
+        )
+
+
+def _told(loan: Loan, payment: Payment) -> dict[str, object]:
+    return {
+        "amount_minor": payment.amount_minor,
+        "currency": loan.currency,
+        "method": payment.method,
+        "installment_number": payment.installment_number,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class SettlePayment:
+    """What the gateway says of a payment, or a person for it."""
+
+    loan_id: str
+    payment_id: str
+    status: PaymentStatus
+    """`paid`, `failed`, or `pending`: it does not know yet."""
+    reference: str | None = None
+    reason: str | None = None
+
+
+class SettlePaymentOperation:
+    """Records what became of a pending payment, and answers who asked for it."""
+
+    name = "loans.settle_payment"
+
+    def needs(self, command: SettlePayment, seen: View) -> Needs:
+        """Lock the loan; read the payment."""
+        needs = loan_needs(command.loan_id, seen)
+        return replace(needs, read=(*needs.read, (PAYMENT_BY_ID, command.payment_id)))
+
+    def decide(
+        self, view: View, command: SettlePayment, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Settle it, if it is still pending."""
+        draft = open_draft(view, command.loan_id)
+        if draft is None:
+            return Refusal("loan_not_found")
+        before = view.one(PAYMENT_BY_ID, command.payment_id)
+        if before is None or before.loan_id != draft.loan.id:
+            return Refusal("payment_not_found")
+        if before.status is not PaymentStatus.PENDING:
+            return Refusal("payment_state_wrong", details={"status": before.status.value})
+        after = replace(
+            before,
+            status=command.status,
+            reference=command.reference or before.reference,
+            reason=command.reason,
+            request_key=None,
+            settled_at=None if command.status is PaymentStatus.PENDING else moment.now,
+        )
+        decision = self._settle(view, draft, before, after, moment, ids)
+        # Who asked for the payment gets what this call gets, under their own key.
+        shown = Reply(201, payment_view(draft.loan, after, draft.payments))
+        completes = {before.request_key: shown} if before.request_key is not None else {}
+        return replace(decision, reply=replace(shown, status=200), completes=completes)
+
+    def _settle(
+        self,
+        view: View,
+        draft: Draft,
+        before: Payment,
+        after: Payment,
+        moment: Moment,
+        ids: Ids,
+    ) -> Decision:
+        if after.status is PaymentStatus.PAID:
+            if draft.loan.payment_policy is PaymentPolicy.FLEXIBLE:
+                after = replace(after, installment_number=None)
+            return receive(view, draft, before, after, moment, ids)
+        put_payment(draft, before, after)
+        replan_debits(view, draft, moment, ids, before.installment_number)
+        told = {**_told(draft.loan, after), "reason": after.reason}
+        name = "payment.failed" if after.status is PaymentStatus.FAILED else "payment.asked"
+        draft.add_event(name, payment_id=after.id, **told)
+        return draft.decision(
+            view, moment, kind=f"loans.{name}", effective_on=after.effective_on, value=after
+        )
+
+
+BEGIN_PAYMENT = BeginPaymentOperation()
+SETTLE_PAYMENT = SettlePaymentOperation()

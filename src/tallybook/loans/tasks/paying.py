@@ -1,0 +1,89 @@
+"""Paying through a gateway: on record first, then asked, then settled. Source: L8."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from tallybook.collection.tasks.paying import NO_REPLY, see_through
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.loans.model import Loan, Payment, PaymentStatus
+from tallybook.loans.operations.paying import MakePayment
+from tallybook.loans.operations.pending import (
+    BEGIN_PAYMENT,
+    SETTLE_PAYMENT,
+    BeginPayment,
+    SettlePayment,
+)
+from tallybook.loans.tasks.gateway import Charge, Charged, Gateway
+from tallybook.writer.door import Door
+from tallybook.writer.model import Command, Outcome
+
+COMPLETION_SECONDS = 60
+"""How long a copy of a request waits for the first one's reply."""
+GATEWAY_SECONDS = 30
+"""How long a gateway may take; what it has not said by then is pending."""
+
+_log = logging.getLogger("tallybook.loans")
+
+
+class GatewayContext(Protocol):
+    """One running engine, as payments through a gateway see it."""
+
+    @property
+    def door(self) -> Door:
+        """Where every write goes."""
+        ...
+
+    @property
+    def gateway(self) -> Gateway:
+        """Who collects payments for us."""
+        ...
+
+
+async def pay_through_gateway(
+    context: GatewayContext, asked: MakePayment, *, key: str | None = None
+) -> Outcome:
+    """Put a payment on record, ask the gateway, and answer with what it says.
+
+    Whoever asked may go away: what was begun is finished. A copy with the same key waits.
+    Where this process dies in between, the payment stays pending until somebody settles it.
+
+    Raises: Refused `busy`, `shutting_down` before anything was begun; `outcome_unknown`.
+    """
+    return await see_through(_pay(context, asked, key))
+
+
+async def _pay(context: GatewayContext, asked: MakePayment, key: str | None) -> Outcome:
+    command = Command(BEGIN_PAYMENT, BeginPayment(asked, key), key)
+    begun = await context.door.ask(command)
+    if begun.pending and begun.replayed:
+        return await _wait(context, command)
+    if begun.value is None:
+        return begun
+    payment, loan = begun.value
+    answer = await _ask(context, payment, loan)
+    settled = SettlePayment(loan.id, payment.id, answer.status, answer.reference, answer.reason)
+    outcome = await context.door.ask(Command(SETTLE_PAYMENT, settled))
+    if outcome.refusal is None and outcome.body != NO_REPLY:
+        return Outcome(201, outcome.body)
+    return outcome if key is None else await _wait(context, command)
+
+
+async def _ask(context: GatewayContext, payment: Payment, loan: Loan) -> Charged:
+    charge = Charge(payment.id, payment.amount_minor, loan.currency, payment.method)
+    try:
+        async with asyncio.timeout(GATEWAY_SECONDS):
+            return await context.gateway.charge(charge)
+    except Exception:  # noqa: BLE001 - whatever broke, nobody knows what came of it
+        _log.exception("the gateway gave no answer")
+        return Charged(PaymentStatus.PENDING, reason="the gateway gave no answer")
+
+
+async def _wait(context: GatewayContext, command: Command) -> Outcome:
+    try:
+        async with asyncio.timeout(COMPLETION_SECONDS):
+            return await context.door.ask_until_complete(command)
+    except TimeoutError:
+        raise Refused(Refusal("outcome_unknown")) from None

@@ -1,0 +1,384 @@
+"""Loans through every turn they can take, each a worked example, on both databases.
+
+Each ends with `verify`: the ledger, the kept sums and the payments agree.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallybook.ambient.clock import ManualClock
+from tallybook.entrypoints.library import Tallybook, open_book
+from tallybook.kernel.refusal import Refused
+from tests.played import DictatedProcessor
+
+FIRST = datetime(2026, 3, 2, 9, tzinfo=UTC)
+NUMBER = "DE89370400440532013000"
+
+
+class Lender:
+    """One book, its clock and its Processor, in the words of a lender."""
+
+    def __init__(self, book: Tallybook, clock: ManualClock, rail: DictatedProcessor) -> None:
+        self.book, self.clock, self.rail = book, clock, rail
+
+    def customer(self, name: str = "asha", number: str = NUMBER) -> str:
+        made = self.book.create_customer(name, f"{name}@example.org", bank_accounts=[number])
+        return str(made["id"])
+
+    def loan(self, customer_id: str, **told: Any) -> str:
+        """Lend 100.00 at 10 % over 4 weeks: 4 rows of 27.50, 25.00 and 2.50 each."""
+        given = {"principal": "100.00", "interest_rate": 10, "installments": 4, **told}
+        return str(self.book.create_loan(customer_id, **given)["id"])
+
+    def pass_days(self, days: int, *, run: bool = False) -> None:
+        for _ in range(days):
+            self.clock.advance(days=1)
+            if run:
+                self.book.run_day()
+
+    def rows(self, loan_id: str, **told: Any) -> list[tuple[str, str]]:
+        return [(row["status"], row["paid"]) for row in self.book.get_schedule(loan_id, **told)]
+
+    def balances(self) -> dict[str, Decimal]:
+        """Give the house's accounts that are not zero."""
+        trial = self.book.call("GET", "/ledger/accounts")["data"]
+        return {
+            each["name"]: Decimal(each["balance"]) for each in trial if Decimal(each["balance"])
+        }
+
+    def credit(self, customer_id: str) -> Decimal:
+        lines = self.book.get_balance(customer_id)["data"]
+        return sum((Decimal(line["credit"]) for line in lines), Decimal(0))
+
+    def events(self) -> list[str]:
+        """List what was published of loans."""
+        found = self.book.call("GET", "/events", query={"after": 0, "limit": 100})["data"]
+        return [each["type"].removeprefix("loans.") for each in found if "loans." in each["type"]]
+
+    def refusal(self, method: str, path: str, body: Any) -> str:
+        with pytest.raises(Refused) as caught:
+            self.book.call(method, path, body)
+        return caught.value.refusal.code
+
+
+@pytest.fixture
+def lender(book_url: str, tmp_path: Path) -> Iterator[Lender]:
+    clock = ManualClock(FIRST)
+    rail = DictatedProcessor(clock)
+    with open_book(book_url, clock=clock, processor=rail, home=tmp_path) as book:
+        yield Lender(book, clock, rail)
+        assert book.verify() == []
+
+
+# -- exact -----------------------------------------------------------------------------------------
+
+
+def test_a_loan_paid_row_by_row_leaves_its_interest(lender: Lender) -> None:
+    who = lender.customer()
+    loan = lender.loan(who)
+    assert lender.balances() == {
+        "cash:bank": -100,
+        "receivable:loans": 110,
+        "unearned-interest": -10,
+    }
+    for _ in range(4):
+        lender.pass_days(7)
+        lender.book.make_payment(loan, "27.50")
+    assert lender.balances() == {"cash:bank": 10, "income:interest": -10}
+    assert lender.book.get_outstanding(loan) == 0
+    assert lender.book.get_loan(loan)["status"] == "closed"
+    assert lender.events() == [
+        "loan.created",
+        *["payment.received"] * 4,
+        "loan.closed",
+    ]
+    history = list(lender.book.list_history(who))
+    assert [each["kind"] for each in history] == [
+        *["loans.payment.received"] * 4,
+        "loans.loan.created",
+    ]
+    with pytest.raises(Refused) as caught:
+        lender.book.make_payment(loan, "27.50")
+    assert caught.value.refusal.code == "loan_closed"
+
+
+def test_a_reversal_reopens_its_row_below_later_paid_ones(lender: Lender) -> None:
+    loan = lender.loan(lender.customer())
+    first = lender.book.make_payment(loan, "27.50")["id"]
+    for _ in range(3):
+        lender.book.make_payment(loan, "27.50")
+    assert lender.book.get_loan(loan)["status"] == "closed"
+    lender.pass_days(1)
+    shown = lender.book.reverse_payment(loan, first, "bounced")
+    assert (shown["status"], shown["reversed_on"]) == ("reversed", "2026-03-03")
+    assert shown["outstanding"] == "27.50"
+    assert [status for status, _ in lender.rows(loan)] == ["pending", "paid", "paid", "paid"]
+    assert lender.book.get_loan(loan)["status"] == "active"
+    # What was true the day before stays true of that day.
+    assert lender.book.get_outstanding(loan, as_of="2026-03-02") == 0
+    assert lender.balances() == {
+        "cash:bank": Decimal("-17.50"),
+        "income:interest": Decimal("-7.50"),
+        "receivable:loans": Decimal("27.50"),
+        "unearned-interest": Decimal("-2.50"),
+    }
+    path = f"/loans/{loan}/payments/{first}/reversal"
+    assert lender.refusal("POST", path, {"reason": "again"}) == "payment_state_wrong"
+    assert lender.book.make_payment(loan, "27.50")["installment_numbers"] == [1]
+    assert lender.book.get_loan(loan)["status"] == "closed"
+    assert lender.events()[-4:] == [
+        "payment.reversed",
+        "loan.reopened",
+        "payment.received",
+        "loan.closed",
+    ]
+
+
+def test_a_reversal_is_not_dated_before_its_payment_nor_ahead(lender: Lender) -> None:
+    loan = lender.loan(lender.customer())
+    lender.pass_days(20)
+    paid = lender.book.make_payment(loan, "27.50", effective_on="2026-03-20")["id"]
+    path = f"/loans/{loan}/payments/{paid}/reversal"
+    for day, code in (
+        ("2026-03-19", "reversal_before_payment"),
+        ("2026-03-23", "date_in_future"),
+        ("nonsense", "date_invalid"),
+    ):
+        assert lender.refusal("POST", path, {"reason": "x", "effective_on": day}) == code
+    none = f"/loans/{loan}/payments/pay_{'0' * 32}/reversal"
+    assert lender.refusal("POST", none, {"reason": "x"}) == "payment_not_found"
+    lender.book.reverse_payment(loan, paid, "bounced", effective_on="2026-03-21")
+    assert [lender.book.get_outstanding(loan, as_of=f"2026-03-{day}") for day in (19, 20, 21)] == [
+        110,
+        Decimal("82.50"),
+        110,
+    ]
+
+
+# -- delinquency -----------------------------------------------------------------------------------
+
+
+def test_delinquency_is_told_once_a_customer_and_refuses_advances(lender: Lender) -> None:
+    who = lender.customer()
+    first, second = lender.loan(who), lender.loan(who)
+    lender.pass_days(14, run=True)  # two rows due, the second today
+    assert "customer.delinquent" not in lender.events()
+    lender.book.perform_advance(NUMBER, "10.00")
+    lender.pass_days(1)
+    # No run has told of it yet, and the advance is refused all the same.
+    with pytest.raises(Refused) as caught:
+        lender.book.perform_advance(NUMBER, "10.00")
+    assert caught.value.refusal.details["reason"] == "loan_delinquent"
+    told = lender.book.run_day()["summary"]["told"]
+    assert told == {"loans": {"count": 2}}
+    assert lender.events().count("customer.delinquent") == 1
+    assert lender.book.is_delinquent(who)
+    lender.book.make_payment(first, "27.50")
+    assert "customer.current" not in lender.events()
+    assert lender.book.is_delinquent(who)
+    lender.book.make_payment(second, "27.50")
+    assert lender.events()[-1] == "customer.current"
+    assert not lender.book.is_delinquent(who)
+    assert lender.book.is_delinquent(who, as_of=date(2026, 3, 24))
+    lender.book.perform_advance(NUMBER, "10.00")
+
+
+def test_a_payment_dated_back_changes_what_was_true_then(lender: Lender) -> None:
+    loan = lender.loan(lender.customer())
+    lender.pass_days(16)
+    assert lender.book.is_delinquent(loan, as_of="2026-03-17")
+    lender.book.make_payment(loan, "27.50", effective_on="2026-03-16")
+    assert not lender.book.is_delinquent(loan, as_of="2026-03-17")
+    assert lender.book.get_outstanding(loan, as_of="2026-03-15") == 110
+    assert lender.book.get_outstanding(loan, as_of="2026-03-16") == Decimal("82.50")
+
+
+# -- flexible --------------------------------------------------------------------------------------
+
+
+def test_flexible_payments_fill_rows_interest_first_and_the_excess_is_credit(
+    lender: Lender,
+) -> None:
+    who = lender.customer()
+    loan = lender.loan(who, payment_policy="flexible")
+    paid = lender.book.make_payment(loan, "2.00")
+    assert (paid["installment_numbers"], paid["outstanding"]) == ([1], "108.00")
+    assert lender.balances()["income:interest"] == -2
+    paid = lender.book.make_payment(loan, "30.00")
+    assert paid["installment_numbers"] == [1, 2]
+    assert lender.balances()["income:interest"] == -5
+    assert lender.rows(loan)[:2] == [("paid", "27.50"), ("pending", "4.50")]
+    paid = lender.book.make_payment(loan, "100.00")
+    assert (paid["credit"], paid["outstanding"]) == ("22.00", "0.00")
+    assert lender.credit(who) == 22
+    # Received money is never turned away.
+    paid = lender.book.make_payment(loan, "5.00")
+    assert (paid["credit"], paid["installment_numbers"]) == ("5.00", [])
+    assert lender.balances() == {"cash:bank": 37, "income:interest": -10, "customer-credit": -27}
+    assert lender.book.get_outstanding(who) == 0
+
+
+def test_flexible_payments_are_folded_by_date(lender: Lender) -> None:
+    loan = lender.loan(lender.customer(), payment_policy="flexible")
+    lender.pass_days(5)
+    late = lender.book.make_payment(loan, "27.50")["id"]
+    early = lender.book.make_payment(loan, "27.50", effective_on="2026-03-04")
+    assert early["installment_numbers"] == [1]
+    shown = lender.book.call("GET", f"/loans/{loan}/payments/{late}")
+    assert shown["installment_numbers"] == [2]
+    assert [row["paid_on"] for row in lender.book.get_schedule(loan)[:2]] == [
+        "2026-03-04",
+        "2026-03-07",
+    ]
+    lender.book.reverse_payment(loan, early["id"], "bounced")
+    assert lender.book.get_schedule(loan)[0]["paid_on"] == "2026-03-07"
+
+
+def test_credit_that_is_spent_is_owed_again_when_its_payment_bounces(lender: Lender) -> None:
+    who = lender.customer()
+    loan, other = lender.loan(who, payment_policy="flexible"), lender.loan(who)
+    paid = lender.book.make_payment(loan, "140.00")
+    assert paid["credit"] == "30.00"
+    path = f"/customers/{who}/credit-applications"
+    use = {"amount": "27.50", "reason": "asked for it", "subject_id": other}
+    assert lender.book.call("POST", path, use)["credit_left"] == "2.50"
+    assert lender.book.get_outstanding(other) == Decimal("82.50")
+    shown = lender.book.reverse_payment(loan, paid["id"], "bounced")
+    # 2.50 could be had back; the rest was spent and is owed once more.
+    assert (shown["outstanding"], lender.credit(who)) == ("137.50", 0)
+    assert lender.book.make_payment(loan, "137.50")["outstanding"] == "0.00"
+    assert lender.credit(who) == 0
+    assert lender.book.make_payment(loan, "1.00")["credit"] == "1.00"
+
+
+def test_part_of_the_excess_that_is_spent_stays_given(lender: Lender) -> None:
+    who = lender.customer()
+    loan, other = lender.loan(who, payment_policy="flexible"), lender.loan(who)
+    first = lender.book.make_payment(loan, "30.00")["id"]
+    lender.book.make_payment(loan, "180.00")  # 100.00 too much
+    for amount in ("27.50", "27.50", "27.50"):
+        use = {"amount": amount, "reason": "asked for it", "subject_id": other}
+        lender.book.call("POST", f"/customers/{who}/credit-applications", use)
+    assert lender.credit(who) == Decimal("17.50")
+    shown = lender.book.reverse_payment(loan, first, "bounced")
+    assert (shown["outstanding"], lender.credit(who)) == ("12.50", 0)
+    assert lender.book.make_payment(loan, "12.50")["outstanding"] == "0.00"
+    assert lender.credit(who) == 0
+
+
+def test_credit_is_used_as_a_payment_would_be(lender: Lender) -> None:
+    who = lender.customer()
+    flexible, exact = lender.loan(who, payment_policy="flexible"), lender.loan(who)
+    lender.book.make_payment(flexible, "200.00")
+    path = f"/customers/{who}/credit-applications"
+    for amount, subject, code in (
+        ("90.01", exact, "credit_insufficient"),
+        ("20.00", exact, "payment_amount_mismatch"),
+        ("1.00", flexible, "subject_owes_less"),
+        ("1.00", "loan_" + "0" * 32, "subject_not_found"),
+    ):
+        body = {"amount": amount, "reason": "x", "subject_id": subject}
+        assert lender.refusal("POST", path, body) == code
+    # Without a subject the oldest loan of which something is owed is paid.
+    used = lender.book.call("POST", path, {"amount": "27.50", "reason": "x"})
+    assert (used["subject_id"], used["credit_left"]) == (exact, "62.50")
+    assert lender.rows(exact)[0] == ("paid", "27.50")
+    (payment,) = lender.book.list_payments(exact)
+    assert payment["method"] == "credit"
+    # Taken back, it is credit again.
+    lender.book.reverse_payment(exact, payment["id"], "a mistake")
+    assert lender.credit(who) == 90
+
+
+# -- the gateway -----------------------------------------------------------------------------------
+
+
+def test_a_pending_payment_reserves_its_row(lender: Lender) -> None:
+    loan = lender.loan(lender.customer())
+    waiting = lender.book.make_payment(loan, "27.50", method="mock_pending", idempotency_key="w")
+    assert (waiting["status"], waiting["installment_numbers"]) == ("pending", [1])
+    assert waiting["outstanding"] == "110.00"
+    assert lender.book.get_schedule(loan)[0]["reserved"] is True
+    body = {"amount": "27.50", "installment_number": 1}
+    path = f"/loans/{loan}/payments"
+    assert lender.refusal("POST", path, body) == "installment_reserved"
+    assert lender.book.make_payment(loan, "27.50")["installment_numbers"] == [2]
+    settle = f"{path}/{waiting['id']}/settlement"
+    settled = lender.book.call("POST", settle, {"status": "paid", "reference": "bank-7"})
+    assert (settled["status"], settled["installment_numbers"]) == ("paid", [1])
+    assert lender.refusal("POST", settle, {"status": "failed"}) == "payment_state_wrong"
+    # The request's own reply is what it was.
+    again = lender.book.make_payment(loan, "27.50", method="mock_pending", idempotency_key="w")
+    assert again == waiting
+    assert lender.book.get_outstanding(loan) == 55
+
+
+@pytest.mark.parametrize("policy", ["exact", "flexible"])
+def test_the_gateway_says_paid_or_failed_at_once(lender: Lender, policy: str) -> None:
+    loan = lender.loan(lender.customer(), payment_policy=policy)
+    failed = lender.book.make_payment(loan, "27.50", method="mock_failed", idempotency_key="f")
+    assert (failed["status"], failed["reason"]) == ("failed", "declined")
+    assert failed["outstanding"] == "110.00"
+    paid = lender.book.make_payment(loan, "27.50", method="mock_paid", idempotency_key="p")
+    assert (paid["status"], paid["installment_numbers"]) == ("paid", [1])
+    assert lender.book.make_payment(loan, "27.50", method="mock_paid", idempotency_key="p") == paid
+    assert [each["status"] for each in lender.book.list_payments(loan)] == ["paid", "failed"]
+    assert lender.events()[1:] == [
+        "payment.pending",
+        "payment.failed",
+        "payment.pending",
+        "payment.received",
+    ]
+
+
+def test_a_failed_payment_frees_its_row(lender: Lender) -> None:
+    loan = lender.loan(lender.customer(), installments=1)
+    waiting = lender.book.make_payment(loan, "110.00", method="mock_pending")
+    path = f"/loans/{loan}/payments"
+    assert lender.refusal("POST", path, {"amount": "110.00"}) == "installment_reserved"
+    lender.book.call("POST", f"{path}/{waiting['id']}/settlement", {"status": "failed"})
+    assert lender.book.make_payment(loan, "110.00")["outstanding"] == "0.00"
+
+
+# -- given up --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["exact", "flexible"])
+def test_what_is_given_up_is_lost_and_what_comes_later_is_recovered(
+    lender: Lender, policy: str
+) -> None:
+    who = lender.customer()
+    loan = lender.loan(who, payment_policy=policy)
+    first = lender.book.make_payment(loan, "27.50")["id"]
+    lender.pass_days(1)
+    shown = lender.book.write_off_loan(loan, "moved away")
+    assert (shown["status"], shown["outstanding"]) == ("written_off", "0.00")
+    assert lender.balances() == {
+        "cash:bank": Decimal("-72.50"),
+        "income:interest": Decimal("-2.50"),
+        "expense:write-off": 75,
+    }
+    with pytest.raises(Refused) as caught:
+        lender.book.perform_advance(NUMBER, "10.00")
+    assert caught.value.refusal.details["reason"] == "loan_written_off"
+    assert lender.book.get_outstanding(loan, as_of="2026-03-02") == Decimal("82.50")
+    assert lender.refusal("POST", f"/loans/{loan}/write-off", {"reason": "x"}) == (
+        "loan_state_wrong"
+    )
+    lender.book.make_payment(loan, "27.50")
+    assert lender.balances()["income:recoveries"] == Decimal("-27.50")
+    lender.book.reverse_payment(loan, first, "bounced")
+    lender.book.make_payment(loan, "27.50")
+    assert lender.balances()["cash:bank"] == -45
+
+
+def test_a_closed_loan_is_not_given_up(lender: Lender) -> None:
+    loan = lender.loan(lender.customer(), installments=1)
+    lender.book.make_payment(loan, "110.00")
+    body = {"reason": "x"}
+    assert lender.refusal("POST", f"/loans/{loan}/write-off", body) == "loan_state_wrong"
