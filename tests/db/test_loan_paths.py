@@ -32,7 +32,12 @@ class Lender:
 
     def loan(self, customer_id: str, **told: Any) -> str:
         """Lend 100.00 at 10 % over 4 weeks: 4 rows of 27.50, 25.00 and 2.50 each."""
-        given = {"principal": "100.00", "interest_rate": 10, "installments": 4, **told}
+        given: dict[str, Any] = {
+            "principal": "100.00",
+            "interest_rate": 10,
+            "installments": 4,
+            **told,
+        }
         return str(self.book.create_loan(customer_id, **given)["id"])
 
     def pass_days(self, days: int, *, run: bool = False) -> None:
