@@ -45,7 +45,7 @@ def test_it_opens_with_the_two_commands() -> None:
 
 
 def test_the_walk_through_advances_runs_as_written(tmp_path: Path) -> None:
-    script = "".join(blocks("curl"))
+    script = "".join(text for text in blocks("curl") if "/loans" not in text)
     assert script.count("localhost:8000") == 6
     with serve(cwd=tmp_path) as server:
         script = script.replace("localhost:8000", f"127.0.0.1:{server.port}")
@@ -66,6 +66,25 @@ def test_the_walk_through_advances_runs_as_written(tmp_path: Path) -> None:
     results = [line.split(",")[6:10] for line in lines if line.startswith("txn_")]
     assert results == [["debit", "100.00", "USD", "success"]]
     assert items["data"] == []
+
+
+def test_the_walk_through_a_loan_runs_as_written(tmp_path: Path) -> None:
+    (script,) = blocks("/loans/$L")
+    with serve(cwd=tmp_path) as server:
+        script = script.replace("localhost:8000", f"127.0.0.1:{server.port}")
+        walked = shell(script.replace("\ncurl -s", "\necho; curl -s"), tmp_path)
+    if "curl: command not found" in walked.stderr:
+        pytest.skip("needs curl")
+    assert walked.returncode == 0, walked.stderr
+    lines = walked.stdout.splitlines()
+    paid, outstanding, delinquency = (json.loads(line) for line in lines if line.startswith("{"))
+    assert (paid["installment_numbers"], paid["outstanding"]) == ([1], "5390000.00")
+    assert outstanding["outstanding"] == "5390000.00"
+    assert (delinquency["is_delinquent"], delinquency["missed_in_a_row"]) == (True, 49)
+    assert [line.count(",") for line in lines if line.startswith("loan_") and "," in line] == [12]
+    rows = [line.split() for line in lines if line.split()[1:2] and line.split()[0].isdigit()]
+    assert [row[0] for row in rows] == [str(number) for number in range(1, 51)]
+    assert {row[2] for row in rows} == {"110000.00"}
 
 
 def test_the_python_and_the_commands_run_as_written(tmp_path: Path) -> None:

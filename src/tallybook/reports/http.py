@@ -44,7 +44,6 @@ class ReportRowView(Answer):
     customer_id: str
     account_last4: str
     advance_id: str | None
-    loan_id: str | None
     number: int | None
     """The row of the plan; null for what was paid out."""
     direction: Direction
@@ -55,6 +54,7 @@ class ReportRowView(Answer):
     reason: str | None
     submitted_at: datetime
     resolved_at: datetime | None
+    loan_id: str | None
 
 
 class TransfersView(Answer):

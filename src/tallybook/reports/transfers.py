@@ -35,7 +35,6 @@ COLUMNS = (
     "customer_id",
     "account_last4",
     "advance_id",
-    "loan_id",
     "number",
     "direction",
     "amount",
@@ -44,6 +43,7 @@ COLUMNS = (
     "reason",
     "submitted_at",
     "resolved_at",
+    "loan_id",
 )
 """What a row tells, in this order, in every format."""
 
@@ -123,7 +123,6 @@ def report_row(transfer: Transfer, last4: str) -> Row:
         "customer_id": show_id(CUSTOMER_PREFIX, transfer.customer_id),
         "account_last4": last4,
         "advance_id": subject if transfer.kind is TransferKind.ADVANCE else None,
-        "loan_id": subject if transfer.kind is TransferKind.LOAN else None,
         "number": transfer.installment_number,
         "direction": transfer.direction.value,
         "amount": format_amount(transfer.amount_minor, transfer.currency),
@@ -132,6 +131,7 @@ def report_row(transfer: Transfer, last4: str) -> Row:
         "reason": transfer.reason,
         "submitted_at": transfer.intent_at,
         "resolved_at": transfer.resolved_at,
+        "loan_id": subject if transfer.kind is TransferKind.LOAN else None,
     }
 
 

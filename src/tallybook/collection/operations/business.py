@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from tallybook.kernel.frozen import frozen
 from sqlalchemy import Connection
 
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.processor.model import Action, OperatorItem, Transfer, TransferKind
 from tallybook.writer.model import Command, Decision, Moment, Needs, View
