@@ -39,9 +39,7 @@ def lay_out(
 ) -> list[Slot]:
     """Lay out a schedule: near-equal amounts, one a period after the anchor, that sum exactly.
 
-    The one schedule of advances and loans; what becomes of a missed amount is theirs to say.
-
-    Units: minor units. Source: A4, L2.
+    The one schedule of advances and loans. Units: minor units. Source: A4, L2.
     """
     return [
         Slot(number, period.date_after(anchor, number), amount)
@@ -104,8 +102,7 @@ def replan(
     """Restore the plan equation after one transfer changed its state.
 
     `rows` are the planned and waiting rows, `row` the one the transfer was sent for; both may
-    be left out where `needs_rows` says so. A surplus is withdrawn from the end, or where
-    `oldest_first` tells the age of a row, from the oldest on.
+    be left out where `needs_rows` says so. A surplus goes from the end, or by `oldest_first`.
 
     Source: A7, A8, A9, A10.
     """
@@ -139,10 +136,7 @@ def retotal(
     replaced: Installment | None = None,
     oldest_first: Callable[[Installment], int] | None = None,
 ) -> PlanChange:
-    """Restore the plan equation after what is to be collected in all has changed.
-
-    What is missing becomes a new row, in the place of `replaced` where it is told.
-    """
+    """Restore the plan equation after the total has changed; `replaced` is what is missing."""
     excess = max(0, plan.claimed_minor - total_minor)
     aimed = replace(plan, total_minor=total_minor, excess_minor=excess)
     work = _Work(aimed, rows, run_on, ids, oldest_first)
@@ -282,7 +276,7 @@ class _Work:
     def settle(self, row: Installment | None) -> None:
         """Add what is missing at the end, or take away what is too much from the end.
 
-        Where rows have an age, the oldest goes first: it is the one that was paid otherwise.
+        Where rows have an age, the oldest goes: it was paid otherwise.
         """
         shortfall = self._shortfall()
         if shortfall > 0:
