@@ -3,6 +3,7 @@
 import json
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,12 @@ def test_a_loan_from_its_making_to_its_portfolio(
 
     assert loans.show_delinquency(loan, None, database_url=url) == 1
     assert "3 missed in a row, 15 days past due, bucket 1-30" in capsys.readouterr().out
-    pay = {"method": "cash", "effective_on": None, "installment_number": 1, "key": "k"}
+    pay: dict[str, Any] = {
+        "method": "cash",
+        "effective_on": None,
+        "installment_number": 1,
+        "key": "k",
+    }
     for _ in range(2):  # the same key pays once
         assert loans.pay(loan, "27.50", database_url=url, **pay) == 0
         assert "installments: 1; credit: 0.00; left: 82.50" in capsys.readouterr().out

@@ -81,7 +81,8 @@ def test_the_walk_through_a_loan_runs_as_written(tmp_path: Path) -> None:
     assert (paid["installment_numbers"], paid["outstanding"]) == ([1], "5390000.00")
     assert outstanding["outstanding"] == "5390000.00"
     assert (delinquency["is_delinquent"], delinquency["missed_in_a_row"]) == (True, 49)
-    assert [line.count(",") for line in lines if line.startswith("loan_") and "," in line] == [12]
+    portfolio = [line for line in lines if line.startswith("loan_") and line.count(",") == 12]
+    assert [line.partition("_")[2][:2] for line in portfolio] == ["id", paid["loan_id"][5:7]]
     rows = [line.split() for line in lines if line.split()[1:2] and line.split()[0].isdigit()]
     assert [row[0] for row in rows] == [str(number) for number in range(1, 51)]
     assert {row[2] for row in rows} == {"110000.00"}
