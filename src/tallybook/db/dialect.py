@@ -7,13 +7,13 @@ turn them into SQL. Statements are constant texts: keys and rows travel as param
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tallybook.db.tables import RowMap
+from tallybook.kernel.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Select:
     """Rows whose columns equal one of the keys, in key order."""
 
@@ -27,7 +27,7 @@ class Select:
     """A constant condition in SQL that both databases read, such as "state = 'planned'"."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Insert:
     """New rows."""
 
@@ -35,7 +35,7 @@ class Insert:
     values: Sequence[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Update:
     """Rows to be overwritten whole, found by their key."""
 
@@ -43,7 +43,7 @@ class Update:
     values: Sequence[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accumulate:
     """Rows to be added onto: inserted where the key is new, else the columns grow."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 
 from iso4217 import Currency
 
@@ -109,6 +109,7 @@ def _minor_of_decimal(value: str | Decimal, decimals: int, param: str) -> int:
     return int(whole + fraction.ljust(decimals, "0"))
 
 
+@lru_cache(maxsize=8192)
 def format_amount(minor: int, currency: str) -> str:
     """Write minor units as a decimal string in major units, with all of the currency's decimals.
 

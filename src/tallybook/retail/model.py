@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from functools import lru_cache
+
+from tallybook.kernel.records import record
 
 DRAWER = 1
 """The number of the one cash drawer. Source: R1."""
@@ -13,7 +15,7 @@ Pieces = tuple[tuple[int, int], ...]
 """Notes and coins: (value in minor units, count), largest value first, no value twice."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CounterTerms:
     """How an installation sells: its settings."""
 
@@ -30,7 +32,7 @@ class RoundingMethod(StrEnum):
     NEAREST = "nearest"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CashRounding:
     """A cash rounding policy, read. Units: minor units. Source: R4."""
 
@@ -38,7 +40,7 @@ class CashRounding:
     unit_minor: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Product:
     """Something that is sold, and how much of it there is."""
 
@@ -58,7 +60,7 @@ class Product:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StockMovement:
     """A change of stock that was not a sale or a refund: delivered, counted, imported."""
 
@@ -69,7 +71,7 @@ class StockMovement:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drawer:
     """The cash drawer and the numbers it has given out; whoever sells locks it.
 
@@ -92,7 +94,7 @@ class Drawer:
     refund_hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Denomination:
     """One kind of note or coin, and how many are known to be in the drawer."""
 
@@ -101,7 +103,7 @@ class Denomination:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Purchase:
     """A sale as it was made; it never changes. Its number is the receipt number. Source: R8."""
 
@@ -133,7 +135,7 @@ class Purchase:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PurchaseItem:
     """One line of a purchase, with everything as it was at that moment."""
 
@@ -151,7 +153,7 @@ class PurchaseItem:
     tax_minor: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refund:
     """Money given back for a purchase: a document of its own. Source: R8."""
 
@@ -178,7 +180,7 @@ class Refund:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RefundItem:
     """How much of one line of a purchase was given back."""
 
@@ -201,7 +203,7 @@ class MovementKind(StrEnum):
     CLOSING = "closing"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DrawerMovement:
     """Cash that entered or left the drawer, or was found to have. Source: R11.
 
@@ -221,7 +223,7 @@ class DrawerMovement:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DrawerSession:
     """From one count of the drawer to the next. Units: minor units. Source: R11."""
 
@@ -234,7 +236,7 @@ class DrawerSession:
     counted_minor: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MailCursor:
     """How far the event log has been read for invoices to send."""
 
@@ -242,7 +244,7 @@ class MailCursor:
     event_seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InvoiceRetry:
     """An invoice that could not be sent yet."""
 
@@ -263,6 +265,7 @@ def pieces_text(pieces: Pieces) -> str:
     return " ".join(f"{value}x{count}" for value, count in pieces)
 
 
+@lru_cache(maxsize=4096)
 def read_pieces(text: str) -> Pieces:
     """Read pieces that `pieces_text` wrote."""
     pairs = (piece.split("x") for piece in text.split())

@@ -107,7 +107,6 @@ class RecordPastSaleOperation:
         decided = sale_decision(
             till,
             dict(till.counts),
-            till.drawer,
             lines,
             basket,
             purchase,

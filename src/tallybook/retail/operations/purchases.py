@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tallybook.customers.model import Customer, CustomerStatus
 from tallybook.customers.store import CUSTOMER_BY_EMAIL, CUSTOMERS
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import format_amount
+from tallybook.kernel.records import record
 from tallybook.kernel.refusal import Refusal
 from tallybook.ledger.model import Chart
 from tallybook.retail.model import (
     CashRounding,
     CounterTerms,
-    Drawer,
     Pieces,
     Product,
     Purchase,
@@ -38,8 +38,8 @@ from tallybook.retail.rules.basket import (
     price_basket,
 )
 from tallybook.retail.rules.change import find_change, nearest_amounts
-from tallybook.retail.rules.documents import purchase_hash
-from tallybook.retail.rules.drawer import add_pieces, sort_pieces
+from tallybook.retail.rules.documents import seal_purchase
+from tallybook.retail.rules.drawer import add_pieces
 from tallybook.retail.rules.totals import RULES_VERSION, cash_rounding_of, round_cash
 from tallybook.retail.store import PRODUCTS, PURCHASE_ITEMS, PURCHASES
 from tallybook.retail.views.answers import show_purchase
@@ -48,7 +48,7 @@ from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 PURCHASE_RECORDED = "retail.purchase.recorded"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RecordPurchase:
     """A parsed basket; the e-mail went through `clean_email` and `fold_email`."""
 
@@ -125,19 +125,15 @@ class RecordPurchaseOperation:
         return sale_decision(
             till,
             cash.counts,
-            replace(
-                till.drawer,
-                uncounted_minor=till.drawer.uncounted_minor
-                + (command.paid_minor if command.tendered is None else 0),
-            ),
             lines,
             basket,
             purchase,
             customer if is_new else None,
+            uncounted_minor=command.paid_minor if command.tendered is None else 0,
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Cash:
     final_minor: int
     change: Pieces
@@ -186,7 +182,7 @@ def _take_cash(
         return Refusal("payment_insufficient", param="paid_amount", details=details)
     if paid_minor == final:
         return _Cash(final, (), counts)
-    change = find_change(paid_minor - final, sort_pieces(counts.items()))
+    change = find_change(paid_minor - final, tuple(sorted(counts.items(), reverse=True)))
     if change is None:
         # Told from the drawer's own pieces, so that it holds whatever pieces they pay with.
         below, above = nearest_amounts(paid_minor - final, till.pieces)
@@ -233,18 +229,25 @@ def find_customer(
 def sale_decision(
     till: Till,
     counts: dict[int, int],
-    drawer: Drawer,
     lines: Sequence[BasketLine],
     basket: Basket,
     purchase: Purchase,
     new_customer: Customer | None,
     *,
+    uncounted_minor: int = 0,
     takes_stock: bool = True,
 ) -> Decision:
-    """Put a sale into rows, entry, events and reply. Source: R2, G."""
-    chained = purchase_hash(drawer.purchase_hash, purchase, basket.items)
-    purchase = replace(purchase, hash=chained)
-    drawer = replace(drawer, purchases_count=purchase.number, purchase_hash=chained)
+    """Put a sale into rows, entry, events and reply.
+
+    Units: `uncounted_minor` is the cash taken whose pieces nobody told. Source: R2, R6, G.
+    """
+    purchase = seal_purchase(till.drawer.purchase_hash, purchase, basket.items)
+    drawer = replace(
+        till.drawer,
+        uncounted_minor=till.drawer.uncounted_minor + uncounted_minor,
+        purchases_count=purchase.number,
+        purchase_hash=purchase.hash,
+    )
     rows = drawer_rows(till, drawer, counts)
     added: Rows = [*rows.added, (PURCHASES, purchase)]
     added += [(PURCHASE_ITEMS, item) for item in basket.items]

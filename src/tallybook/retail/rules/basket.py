@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from tallybook.kernel.money import MINOR_MAX
+from tallybook.kernel.records import record
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import Product, PurchaseItem
 from tallybook.retail.rules.totals import line_total
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BasketLine:
     """One product, one price, one quantity."""
 
@@ -21,7 +21,7 @@ class BasketLine:
     tax_ppm: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Basket:
     """A priced basket. Units: minor units."""
 

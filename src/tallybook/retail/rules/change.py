@@ -32,7 +32,17 @@ def find_change(amount_minor: int, drawer: Pieces) -> Pieces | None:
     assert amount_minor >= 0, amount_minor
     if amount_minor == 0:
         return ()
-    usable = tuple((value, count) for value, count in drawer if count > 0 and value <= amount_minor)
+    there = tuple([piece for piece in drawer if piece[1] > 0])
+    # Right for all values there, it is right for those that are no larger than this amount.
+    if _is_greedy_right(tuple([value for value, _ in there])):
+        found = _greedy(amount_minor, there)
+        if found is not None:
+            return found
+    return _search(amount_minor, there)
+
+
+def _search(amount_minor: int, there: Pieces) -> Pieces | None:
+    usable = tuple((value, count) for value, count in there if value <= amount_minor)
     if value_of(usable) < amount_minor:
         return None
     unit = _divisor(tuple(value for value, _ in usable))
@@ -40,11 +50,7 @@ def find_change(amount_minor: int, drawer: Pieces) -> Pieces | None:
     if rest:
         return None
     scaled = tuple((value // unit, count) for value, count in usable)
-    found = None
-    if _is_greedy_right(tuple(value for value, _ in scaled)):
-        found = _greedy(wanted, scaled)
-    if found is None:
-        found = _Search(wanted, scaled).find()
+    found = _Search(wanted, scaled).find()
     if found is None:
         return None
     return tuple((value * unit, count) for value, count in found)
@@ -126,14 +132,15 @@ def _greedy(amount: int, usable: Pieces) -> Pieces | None:
 
 @lru_cache(maxsize=1024)
 def _is_greedy_right(values: tuple[int, ...]) -> bool:
-    """Tell whether taking the largest first gives the fewest pieces for every amount.
+    """Tell whether taking the largest first gives the fewest pieces for every amount it makes.
 
     Were there an amount for which it doesn't, the smallest such one would be found among these
     few candidates (Pearson, A polynomial-time algorithm for the change-making problem, 2005).
     It holds for unbounded pieces, so it holds where no bound is met.
     """
-    if values[-1] != 1:
+    if not values or any(value % values[-1] for value in values):
         return False
+    values = tuple(value // values[-1] for value in values)
     unbounded = tuple((value, 1 << 62) for value in values)
     for i in range(len(values) - 1):
         pieces = dict(_greedy(values[i] - 1, unbounded) or ())
