@@ -251,6 +251,41 @@ def test_what_was_tampered_with_is_found(shop: Shop, database: Database, tamper:
         assert list(find_discrepancies(connection)) != []
 
 
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        "UPDATE purchases SET customer_email = 'x@example.org' WHERE number = 2",
+        "UPDATE purchase_items SET name = 'coffee' WHERE purchase_number = 1",
+        "UPDATE purchase_items SET sku = 'C1' WHERE purchase_number = 2",
+        "DELETE FROM purchase_items WHERE purchase_number = 2",
+        "UPDATE refunds SET reason = 'none'",
+        "UPDATE refund_items SET product_id = 2",
+    ],
+)
+def test_a_document_changed_past_its_triggers_breaks_the_chain(
+    shop: Shop, database: Database, tamper: str
+) -> None:
+    """Documents and their lines have no seal of their own: their chain covers every field."""
+    tea = shop.add_product("tea", 450)
+    shop.fill_drawer({100: 5, 50: 2})
+    for _ in range(2):
+        done(shop.sell([(tea, 1)], 450, email="a@example.org"))
+    done(shop.refund(1, [(tea, 1)]))
+    assert_book_is_clean(database)
+    table = next(word for word in tamper.split() if word in METADATA.tables)
+    engine = create_engine(database.url)
+    with engine.begin() as connection:
+        if database.is_sqlite:
+            for action in ("update", "delete"):
+                connection.execute(text(f"DROP TRIGGER {table}_append_only_{action}"))
+        else:
+            connection.execute(text(f"DROP TRIGGER {table}_append_only ON {table}"))
+        connection.execute(text(tamper))
+    engine.dispose()
+    with database.reader() as connection:
+        assert any("hash chain" in found for found in find_discrepancies(connection))
+
+
 @pytest.mark.parametrize("table", ["purchases", "purchase_items", "refunds", "refund_items",
                                    "drawer_movements", "stock_movements"])  # fmt: skip
 def test_documents_can_not_be_changed(database: Database, table: str) -> None:

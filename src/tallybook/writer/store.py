@@ -112,7 +112,7 @@ class ChainHead:
     """How many ledger accounts there are; the next one gets the next number."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RowSeal:
     """What all rows of one table sum up to. Changes only under the chain head's lock."""
 

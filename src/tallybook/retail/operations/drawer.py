@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.refusal import Refusal

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from tallybook.customers.store import CUSTOMER_BY_EMAIL
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import CounterTerms, Purchase, StockMovement

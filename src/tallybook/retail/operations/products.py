@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import CounterTerms, Product, StockMovement

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tallybook.customers.model import Customer, CustomerStatus
 from tallybook.customers.store import CUSTOMER_BY_EMAIL, CUSTOMERS
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.records import record
