@@ -24,6 +24,8 @@ class Attempt:
     """None: it was sent."""
     next_at: datetime | None
     """When to try again; None: never."""
+    was_tried: bool = True
+    """False where the server failed for those before it, so that it has all its tries left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class RecordMailingOperation:
             failed += attempt.problem is not None
             row = InvoiceRetry(
                 purchase_number=attempt.purchase_number,
-                attempts=1 if known is None else known.attempts + 1,
+                attempts=(0 if known is None else known.attempts) + attempt.was_tried,
                 next_at=attempt.next_at or moment.now,
                 problem=attempt.problem or "",
                 open=attempt.next_at is not None,

@@ -46,9 +46,13 @@ ATTEMPTS_MAX = 12
 """With doubling pauses from a minute on: about three days."""
 TIMEOUT_SECONDS = 20
 FAILURES_IN_A_ROW = 3
-"""After so many the rest of a pass waits untried: a server that hangs holds up each mail."""
+"""After so many failures of the server's the rest of a pass waits untried, and loses no try by it:
+a server that hangs holds up each mail."""
 IDLE_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
+
+_ITS_OWN = smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, ValueError
+"""What one mail is refused for, and the next may not be."""
 
 Send = Callable[[EmailMessage], None]
 """Sends one mail. Raises: OSError, smtplib.SMTPException."""
@@ -133,10 +137,12 @@ def mail_invoices(counter: MailCounter, send: Send, *, sender: str, shop: str) -
     failure: str | None = None
     failures = 0
     for purchase, items in sold:
-        problem = failure if failures >= FAILURES_IN_A_ROW else None
-        if problem is None:
-            problem = failure = _try(send, write_invoice(purchase, items, sender, shop))
-            failures = failures + 1 if failure else 0
+        if failures >= FAILURES_IN_A_ROW:
+            again = now + timedelta(minutes=1)
+            attempts.append(Attempt(purchase.number, failure, again, was_tried=False))
+            continue
+        problem, is_servers = _try(send, write_invoice(purchase, items, sender, shop))
+        failure, failures = (problem, failures + 1) if is_servers else (None, 0)
         next_at = None
         if problem is not None and tries.get(purchase.number, 0) + 1 < ATTEMPTS_MAX:
             next_at = now + timedelta(minutes=2 ** tries.get(purchase.number, 0))
@@ -148,14 +154,17 @@ def mail_invoices(counter: MailCounter, send: Send, *, sender: str, shop: str) -
     return max(read, len(attempts))
 
 
-def _try(send: Send, message: EmailMessage) -> str | None:
-    """Send a mail; gives what went wrong, in a word, or None."""
+def _try(send: Send, message: EmailMessage) -> tuple[str | None, bool]:
+    """Send a mail; gives what went wrong, in a word, and whether the server is to blame.
+
+    It is not where it answered, and would not have this one mail.
+    """
     try:
         send(message)
     except (OSError, smtplib.SMTPException, ValueError) as error:
         _log.warning("an invoice was not sent: %s", type(error).__name__)
-        return type(error).__name__
-    return None
+        return type(error).__name__, not isinstance(error, _ITS_OWN)
+    return None, False
 
 
 class InvoiceMailer:

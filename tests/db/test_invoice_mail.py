@@ -1,0 +1,123 @@
+"""Invoices through a real mail server that refuses, forgets, hangs, dies and comes back. R10."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tallybook.retail.tasks.invoices import InvoiceMailer, Send, mail_invoices, send_by_smtp
+from tests.mail_server import MailServer, mail_server
+from tests.selling import Shop, assert_book_is_clean, done
+from tests.serving import Parts, wait_until
+
+
+@pytest.fixture
+def parts(sqlite_book_url: str, tmp_path: Path) -> Iterator[Parts]:
+    opened = Parts.open(sqlite_book_url, tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def shop(parts: Parts) -> Shop:
+    shop = Shop(parts.door)
+    shop.add_product("चाय", 450, stock=10_000)
+    return shop
+
+
+def sell_to(shop: Shop, *addresses: str) -> None:
+    for address in addresses:
+        done(shop.sell([(1, 1)], 450, email=address))
+
+
+def run_pass(parts: Parts, send: Send) -> None:
+    mail_invoices(parts, send, sender="till@example.org", shop="Shop")
+
+
+def test_each_buyer_gets_one_invoice(parts: Parts, shop: Shop) -> None:
+    sell_to(shop, "a@example.org", "b@example.org")
+    with mail_server() as mail:
+        for _ in range(3):
+            run_pass(parts, send_by_smtp(mail.url))
+    assert mail.recipients == ["a@example.org", "b@example.org"]
+    text = mail.taken[0].get_body(("plain",))
+    page = mail.taken[0].get_body(("html",))
+    assert text is not None
+    assert page is not None
+    assert "1 चाय" in text.get_content()
+    assert "<h1>Receipt 1</h1>" in page.get_content()
+
+
+def test_addresses_that_are_refused_hold_up_nobody_else(parts: Parts, shop: Shop) -> None:
+    """Nor do they use up the tries of those behind them."""
+    nobodies = [f"nobody{number}@example.org" for number in range(5)]
+    sell_to(shop, *nobodies, "a@example.org")
+    with mail_server(MailServer(unknown=set(nobodies))) as mail:
+        run_pass(parts, send_by_smtp(mail.url))
+        assert mail.recipients == ["a@example.org"]
+        sell_to(shop, "b@example.org")
+        parts.clock.advance(minutes=1)
+        run_pass(parts, send_by_smtp(mail.url))
+        assert mail.recipients == ["a@example.org", "b@example.org"]
+
+
+def test_a_mail_that_was_turned_away_comes_again(parts: Parts, shop: Shop) -> None:
+    sell_to(shop, "a@example.org", "b@example.org")
+    with mail_server(MailServer(greylisted={"a@example.org"})) as mail:
+        run_pass(parts, send_by_smtp(mail.url))
+        run_pass(parts, send_by_smtp(mail.url))
+        assert mail.recipients == ["b@example.org"]
+        parts.clock.advance(minutes=1)
+        run_pass(parts, send_by_smtp(mail.url))
+    assert mail.recipients == ["b@example.org", "a@example.org"]
+
+
+def test_what_may_have_gone_goes_again_under_the_same_id(parts: Parts, shop: Shop) -> None:
+    sell_to(shop, "a@example.org")
+    with mail_server(MailServer(forgets_to_answer=1)) as mail:
+        run_pass(parts, send_by_smtp(mail.url))
+        parts.clock.advance(minutes=1)
+        run_pass(parts, send_by_smtp(mail.url))
+        run_pass(parts, send_by_smtp(mail.url))
+    assert len(mail.taken) == 2
+    assert mail.taken[0]["Message-ID"] == mail.taken[1]["Message-ID"]
+
+
+def test_while_the_server_is_gone_nobody_behind_the_first_is_given_up(
+    parts: Parts, shop: Shop
+) -> None:
+    """Whoever was never tried has all tries left when it comes back, however long that takes."""
+    with mail_server() as mail:
+        pass
+    buyers = [f"buyer{number}@example.org" for number in range(8)]
+    sell_to(shop, *buyers)
+    for _ in range(13):
+        run_pass(parts, send_by_smtp(mail.url))
+        parts.clock.advance(days=3)
+    assert mail.greeted == 0
+    with mail_server(mail):
+        for _ in range(8):
+            parts.clock.advance(days=3)
+            run_pass(parts, send_by_smtp(mail.url))
+    assert sorted(mail.recipients) == buyers
+    assert_book_is_clean(parts.database)
+
+
+def test_a_server_that_hangs_delays_no_sale(parts: Parts, shop: Shop) -> None:
+    mail = MailServer()
+    mail.hangs.set()
+    with mail_server(mail):
+        send = send_by_smtp(mail.url)
+        mailer = InvoiceMailer(parts, send, sender="till@example.org", shop="Shop")
+        sell_to(shop, "a@example.org")
+        wait_until(lambda: mail.greeted == 1, 10)
+        assert mail.greeted == 1
+        # The mailer waits for a greeting that does not come; the counter goes on meanwhile.
+        sell_to(shop, *(f"buyer{number}@example.org" for number in range(50)))
+        assert (mail.greeted, mail.taken) == (1, [])
+        mail.hangs.clear()
+        mail.wakes.set()
+        wait_until(lambda: len(mail.taken) == 50, 20)
+        mailer.close()
+    assert len(mail.taken) == 50
+    assert "a@example.org" not in mail.recipients
