@@ -3,6 +3,8 @@
 python -m bench.counter [--seconds 10] [--clients 64] [--database URL] [--past 1000000] [--mail]
 
 On PostgreSQL it ends with pgbench writing the same rows, one sale per transaction, and the ratio.
+Beside the rates it tells the processor time of a sale, by whose it is, and what a step of a plain
+loop cost meanwhile: on a machine that others share these say more than the rates do.
 `--past` first puts so many past sales into the book, to see that reads and sales stay as fast.
 """
 
@@ -24,7 +26,14 @@ from tests.postgres import find_binaries
 
 from bench.counter_past import fill_past
 from bench.http_load import Load, request, storm
-from bench.surroundings import Place, places, report
+from bench.surroundings import (
+    DatabaseTime,
+    Place,
+    places,
+    process_seconds,
+    report,
+    yardstick,
+)
 from tallybook.db.migrate import upgrade
 
 PRODUCTS = 100
@@ -51,17 +60,19 @@ def measure(place: Place, options: argparse.Namespace) -> list[tuple[str, ...]]:
     """Run the storms against one database."""
     upgrade(place.url)
     rows: list[tuple[str, ...]] = [("", "per second", "p50 ms", "p99 ms", "answers")]
-    with serving(place, mail=options.mail) as url:
+    with serving(place, mail=options.mail) as (url, _):
         set_up(url)
         sales = Sales("warm")
         storm(url, sales, clients=options.clients, seconds=3)
     if options.past:
         fill_past(place.url, options.past)
-    with serving(place, mail=options.mail) as url:
+    with serving(place, mail=options.mail) as (url, server):
         # The writer's statements, the caches and the interpreter have to warm up again.
         storm(url, Sales("again"), clients=options.clients, seconds=3)
+        spent = Spent(place, server)
         many = storm(url, Sales("many"), clients=options.clients, seconds=options.seconds)
         rows.append(row(f"{options.clients} clients", many))
+        rows.append(spent.row(sum(many.statuses.values())))
         one = storm(url, Sales("one"), clients=1, seconds=min(5, options.seconds))
         rows.append(row("1 client", one))
         last = sum(many.statuses.values())
@@ -79,6 +90,34 @@ def measure(place: Place, options: argparse.Namespace) -> list[tuple[str, ...]]:
         rate = pgbench(place, options)
         rows.append(("pgbench", f"{rate:,.0f}", f"ratio {many.rate / rate:.2f}"))
     return rows
+
+
+class Spent:
+    """The processor time of a storm, by whose it is."""
+
+    def __init__(self, place: Place, server: int) -> None:
+        self._server = server
+        self._database = DatabaseTime(place.url) if place.name == "postgresql" else None
+        self._steps = [yardstick()]
+        self._before = self._now()
+
+    def _now(self) -> tuple[float, float, float]:
+        database = self._database.seconds() if self._database else 0.0
+        return process_seconds(self._server), database, time.process_time()
+
+    def row(self, sales: int) -> tuple[str, ...]:
+        """Put it into a row, per sale."""
+        spent = zip(self._before, self._now(), strict=True)
+        each = [(after - before) / sales * 1e6 for before, after in spent]
+        self._steps.append(yardstick())
+        step = sum(self._steps) / 2
+        return (
+            "  CPU us a sale",
+            f"server {each[0]:.0f}",
+            f"database {each[1]:.0f}",
+            f"generator {each[2]:.0f}",
+            f"a loop's step {step:.0f} ns",
+        )
 
 
 def row(name: str, load: Load) -> tuple[str, ...]:
@@ -126,8 +165,8 @@ class Reads:
 
 
 @contextmanager
-def serving(place: Place, *, mail: bool) -> Generator[str]:
-    """Serve a database in a process of its own."""
+def serving(place: Place, *, mail: bool) -> Generator[tuple[str, int]]:
+    """Serve a database in a process of its own; gives its address and its number."""
     environment = os.environ | {
         "DATABASE_URL": place.url,
         "TALLYBOOK_HOME": str(place.home),
@@ -140,7 +179,7 @@ def serving(place: Place, *, mail: bool) -> Generator[str]:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
-        yield url
+        yield url, process.pid
     finally:
         process.terminate()
         process.wait(30)

@@ -40,9 +40,9 @@ from tallybook.writer.model import Command
 from tests.cli.programs import Server, environment, serve
 from tests.selling import Shop, assert_book_is_clean, code_of, done
 
-ROUNDS = int(os.environ.get("TALLYBOOK_TEST_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("TALLYBOOK_TEST_ROUNDS", "5"))
 """Full scale: 500."""
-SALES = int(os.environ.get("TALLYBOOK_TEST_SALES", "600"))
+SALES = int(os.environ.get("TALLYBOOK_TEST_SALES", "240"))
 """Full scale: 10,000."""
 BUYERS = 200
 COINS: tuple[int, ...] = (5000, 2000, 1000, 500, 200, 100, 50, 20, 10, 5, 2, 1)

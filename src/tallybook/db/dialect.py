@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tallybook.db.tables import RowMap
-from tallybook.kernel.records import record
+from tallybook.kernel.frozen import frozen
 
 
-@record
+@frozen
 class Select:
     """Rows whose columns equal one of the keys, in key order."""
 
@@ -27,7 +27,7 @@ class Select:
     """A constant condition in SQL that both databases read, such as "state = 'planned'"."""
 
 
-@record
+@frozen
 class Insert:
     """New rows."""
 
@@ -35,7 +35,7 @@ class Insert:
     values: Sequence[Any]
 
 
-@record
+@frozen
 class Update:
     """Rows to be overwritten whole, found by their key."""
 
@@ -43,7 +43,7 @@ class Update:
     values: Sequence[Any]
 
 
-@record
+@frozen
 class Accumulate:
     """Rows to be added onto: inserted where the key is new, else the columns grow."""
 

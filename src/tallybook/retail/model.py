@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
 
-from tallybook.kernel.records import record
+from tallybook.kernel.frozen import frozen
 
 DRAWER = 1
 """The number of the one cash drawer. Source: R1."""
@@ -15,7 +15,7 @@ Pieces = tuple[tuple[int, int], ...]
 """Notes and coins: (value in minor units, count), largest value first, no value twice."""
 
 
-@record
+@frozen
 class CounterTerms:
     """How an installation sells: its settings."""
 
@@ -32,7 +32,7 @@ class RoundingMethod(StrEnum):
     NEAREST = "nearest"
 
 
-@record
+@frozen
 class CashRounding:
     """A cash rounding policy, read. Units: minor units. Source: R4."""
 
@@ -40,7 +40,7 @@ class CashRounding:
     unit_minor: int = 1
 
 
-@record
+@frozen
 class Product:
     """Something that is sold, and how much of it there is."""
 
@@ -60,7 +60,7 @@ class Product:
     created_at: datetime
 
 
-@record
+@frozen
 class StockMovement:
     """A change of stock that was not a sale or a refund: delivered, counted, imported."""
 
@@ -71,7 +71,7 @@ class StockMovement:
     recorded_at: datetime
 
 
-@record
+@frozen
 class Drawer:
     """The cash drawer and the numbers it has given out; whoever sells locks it.
 
@@ -94,7 +94,7 @@ class Drawer:
     refund_hash: str
 
 
-@record
+@frozen
 class Denomination:
     """One kind of note or coin, and how many are known to be in the drawer."""
 
@@ -103,7 +103,7 @@ class Denomination:
     count: int
 
 
-@record
+@frozen
 class Purchase:
     """A sale as it was made; it never changes. Its number is the receipt number. Source: R8."""
 
@@ -135,7 +135,7 @@ class Purchase:
     hash: str
 
 
-@record
+@frozen
 class PurchaseItem:
     """One line of a purchase, with everything as it was at that moment."""
 
@@ -153,7 +153,7 @@ class PurchaseItem:
     tax_minor: int
 
 
-@record
+@frozen
 class Refund:
     """Money given back for a purchase: a document of its own. Source: R8."""
 
@@ -180,7 +180,7 @@ class Refund:
     hash: str
 
 
-@record
+@frozen
 class RefundItem:
     """How much of one line of a purchase was given back."""
 
@@ -203,7 +203,7 @@ class MovementKind(StrEnum):
     CLOSING = "closing"
 
 
-@record
+@frozen
 class DrawerMovement:
     """Cash that entered or left the drawer, or was found to have. Source: R11.
 
@@ -223,7 +223,7 @@ class DrawerMovement:
     recorded_at: datetime
 
 
-@record
+@frozen
 class DrawerSession:
     """From one count of the drawer to the next. Units: minor units. Source: R11."""
 
@@ -236,7 +236,7 @@ class DrawerSession:
     counted_minor: int | None
 
 
-@record
+@frozen
 class MailCursor:
     """How far the event log has been read for invoices to send."""
 
@@ -244,7 +244,7 @@ class MailCursor:
     event_seq: int
 
 
-@record
+@frozen
 class InvoiceRetry:
     """An invoice that could not be sent yet."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic_core import to_json
@@ -112,7 +111,7 @@ class ChainHead:
     """How many ledger accounts there are; the next one gets the next number."""
 
 
-@record
+@frozen
 class RowSeal:
     """What all rows of one table sum up to. Changes only under the chain head's lock."""
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from tallybook.customers.model import Customer, CustomerStatus
 from tallybook.customers.store import CUSTOMER_BY_EMAIL, CUSTOMERS
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import format_amount
-from tallybook.kernel.records import record
 from tallybook.kernel.refusal import Refusal
 from tallybook.ledger.model import Chart
 from tallybook.retail.model import (
@@ -48,7 +47,7 @@ from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 PURCHASE_RECORDED = "retail.purchase.recorded"
 
 
-@record
+@frozen
 class RecordPurchase:
     """A parsed basket; the e-mail went through `clean_email` and `fold_email`."""
 
@@ -133,7 +132,7 @@ class RecordPurchaseOperation:
         )
 
 
-@record
+@frozen
 class _Cash:
     final_minor: int
     change: Pieces

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from tallybook.kernel.records import record
+from tallybook.kernel.frozen import frozen
 from tallybook.ledger.model import Chart, Entry, Posting
 from tallybook.retail.model import DRAWER, CounterTerms, Denomination, Drawer, Pieces
 from tallybook.retail.rules.documents import FIRST_HASH
@@ -21,7 +21,7 @@ PIECES_READ = (DENOMINATIONS_OF, DRAWER)
 Rows = list[tuple[Shelf[Any], Any]]
 
 
-@record
+@frozen
 class Till:
     """The drawer row, whether it is on disk yet, and the known pieces."""
 
@@ -59,7 +59,7 @@ def drawer_rows(till: Till, after: Drawer, counts: Mapping[int, int]) -> Decided
     return Decided(changed, added)
 
 
-@record
+@frozen
 class Decided:
     """Rows of a decision in the making."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.money import MINOR_MAX
-from tallybook.kernel.records import record
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import Product, PurchaseItem
 from tallybook.retail.rules.totals import line_total
 
 
-@record
+@frozen
 class BasketLine:
     """One product, one price, one quantity."""
 
@@ -21,7 +21,7 @@ class BasketLine:
     tax_ppm: int
 
 
-@record
+@frozen
 class Basket:
     """A priced basket. Units: minor units."""
 
