@@ -298,22 +298,14 @@ SESSIONS = writer.Shelf(
 PURCHASES = writer.Shelf(
     RowMap(PURCHASES_TABLE, model.Purchase, key=("number",)), rank=82, is_sealed=False
 )
-# Lines are hashed with their document, in its chain.
 PURCHASE_ITEMS = writer.Shelf(
     RowMap(PURCHASE_ITEMS_TABLE, model.PurchaseItem, key=("purchase_number", "line")),
     rank=83,
     is_sealed=False,
-<<<<<<< HEAD
-=======
 )
-REFUNDS = writer.Shelf(
-    RowMap(REFUNDS_TABLE, model.Refund, key=("number",)), rank=84, is_sealed=False
->>>>>>> 349abbb (Documents of the counter are hashed once: their chain covers every line, so they need no seal)
-)
+REFUNDS = writer.Shelf(RowMap(REFUNDS_TABLE, model.Refund, key=("number",)), rank=84)
 REFUND_ITEMS = writer.Shelf(
-    RowMap(REFUND_ITEMS_TABLE, model.RefundItem, key=("refund_number", "purchase_line")),
-    rank=85,
-    is_sealed=False,
+    RowMap(REFUND_ITEMS_TABLE, model.RefundItem, key=("refund_number", "purchase_line")), rank=85
 )
 DRAWER_MOVEMENTS = writer.Shelf(
     RowMap(DRAWER_MOVEMENTS_TABLE, model.DrawerMovement, key=("number",)), rank=86
