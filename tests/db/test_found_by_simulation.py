@@ -2,9 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy.pool import QueuePool
 
+from tallybook.collection import queries
+from tallybook.collection.tasks.reports import take_report
+from tallybook.collection.tasks.settling import settle
+from tallybook.processor.model import Transfer
 from tallybook.processor.model import TransferState as S
 from tallybook.processor.port import TransferOrder
 from tests.played import Played, accepted, lost
@@ -44,3 +51,37 @@ def test_an_id_that_reports_named_before_the_call_was_made_is_another_transfers(
     book.run(1)
     assert book.debit_of(2).state is S.UNKNOWN
     assert book.plan().succeeded_minor == 0
+
+
+class Gone(Exception):  # noqa: N818 - what ends the work is not wrong with it
+    """Whoever waited for the work is gone."""
+
+
+def test_settling_that_ends_early_keeps_no_cursor_open(book: Played) -> None:
+    """A run that another process has taken over stops between two chunks of its reading."""
+    numbers = [f"DE00{number:08d}" for number in range(3)]
+    for number in numbers:
+        book.customer(number)
+        book.advance(number)
+    idents = [book.credit_transfer(which).transaction_id for which in range(len(numbers))]
+    rows = "".join(f"{ident},success\n" for ident in idents)
+    raw = f"transaction_id,result\n{rows}#end,{len(idents)}\n".encode()
+    book.clock.advance(days=1)
+    book.wait(take_report(book, raw, book.clock.today()))
+    whole = queries.stream_unsettled
+
+    def one_by_one(connection: Connection) -> Iterator[list[Transfer]]:
+        return ([transfer] for chunk in whole(connection) for transfer in chunk)
+
+    async def leave() -> None:
+        raise Gone
+
+    with (
+        patch.object(queries, "stream_unsettled", one_by_one),
+        pytest.raises(Gone) as gone,
+    ):
+        book.wait(settle(book, between=leave))
+    assert gone.value.__traceback__ is not None, "nothing of it is collected yet"
+    pool = book.database.engine.pool
+    assert isinstance(pool, QueuePool)
+    assert pool.checkedout() == 0

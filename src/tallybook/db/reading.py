@@ -26,7 +26,10 @@ def fetch(connection: Connection, rows: RowMap[R], wanted: Select[Any]) -> list[
 
 
 def stream(connection: Connection, rows: RowMap[R], wanted: Select[Any]) -> Iterator[list[R]]:
-    """Run a select of `select_rows`, a bounded number of rows at a time."""
-    found = connection.execution_options(stream_results=True).execute(wanted)
-    for part in found.partitions(STREAM_ROWS):
-        yield [rows.row(row, sqlite=False) for row in part]
+    """Run a select of `select_rows`, a bounded number of rows at a time.
+
+    Who stops early closes it: the cursor lives on the server.
+    """
+    with connection.execution_options(stream_results=True).execute(wanted) as found:
+        for part in found.partitions(STREAM_ROWS):
+            yield [rows.row(row, sqlite=False) for row in part]

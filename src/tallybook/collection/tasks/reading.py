@@ -34,8 +34,11 @@ async def read(context: CollectionContext, load: Callable[[Connection], T]) -> T
 
 async def read_chunks(
     context: CollectionContext, stream: Callable[[Connection], Iterator[list[T]]]
-) -> AsyncIterator[list[T]]:
-    """Walk a long list chunk by chunk, the fetching done in a thread of the pool."""
+) -> AsyncGenerator[list[T]]:
+    """Walk a long list chunk by chunk, the fetching done in a thread of the pool.
+
+    Who may stop early says `async with aclosing(...)`: else the cursor stays open until collected.
+    """
     with context.database.reader() as connection:
         chunks = stream(connection)
         try:

@@ -225,20 +225,22 @@ class _DailyRun:
     async def _mark(
         self, operation: Operation[MarkTransfer], name: str, stream: queries.TransferStream
     ) -> None:
-        async for transfers in read_chunks(self._context, stream):
-            commands = [Command(operation, MarkTransfer(transfer)) for transfer in transfers]
-            outcomes = await self._context.door.ask_chunk(commands)
-            for transfer, outcome in zip(transfers, outcomes, strict=True):
-                if isinstance(outcome.value, Transfer):
-                    self._moved.add(name, transfer)
-            await self._still_ours()
+        async with aclosing(read_chunks(self._context, stream)) as chunks:
+            async for transfers in chunks:
+                commands = [Command(operation, MarkTransfer(transfer)) for transfer in transfers]
+                outcomes = await self._context.door.ask_chunk(commands)
+                for transfer, outcome in zip(transfers, outcomes, strict=True):
+                    if isinstance(outcome.value, Transfer):
+                        self._moved.add(name, transfer)
+                await self._still_ours()
 
     async def _open_gaps(self, day: date) -> None:
-        async for transfers in read_chunks(self._context, queries.stream_accepted_of(day)):
-            opened = await self._context.door.ask_chunk([_gap_item(each) for each in transfers])
-            for outcome in opened:
-                if outcome.value:
-                    self._moved.add("gap")
+        async with aclosing(read_chunks(self._context, queries.stream_accepted_of(day))) as chunks:
+            async for transfers in chunks:
+                opened = await self._context.door.ask_chunk([_gap_item(each) for each in transfers])
+                for outcome in opened:
+                    if outcome.value:
+                        self._moved.add("gap")
 
     async def _work_of_businesses(self) -> None:
         """Let each business do what a new day brings, such as tell who has become delinquent."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,27 +87,29 @@ async def settle(
         )
 
     chunks = _by_plan(read_chunks(context, queries.stream_unsettled))
-    async for transfers, outcomes in work_through(
-        chunks, settle_chunk, at_once=context.door.bulk_width
-    ):
-        _count(transfers, outcomes, done)
-        progress.advance(len(transfers))
-        await between()
+    settling = work_through(chunks, settle_chunk, at_once=context.door.bulk_width)
+    async with aclosing(settling):
+        async for transfers, outcomes in settling:
+            _count(transfers, outcomes, done)
+            progress.advance(len(transfers))
+            await between()
     for _ in range(orphans):
         done.settled.add("orphan")
     return done
 
 
-async def _by_plan(chunks: AsyncIterator[list[Transfer]]) -> AsyncIterator[list[Transfer]]:
+async def _by_plan(chunks: AsyncGenerator[list[Transfer]]) -> AsyncGenerator[list[Transfer]]:
     """Cut chunks where a plan ends, so that its rows are settled in their order. Source: A8."""
     left: list[Transfer] = []
-    async for chunk in chunks:
-        joined = [*left, *chunk]
-        last = joined[-1].subject_id
-        cut = next((at for at, each in enumerate(joined) if each.subject_id == last), len(joined))
-        if cut:
-            yield joined[:cut]
-        left = joined[cut:]
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            joined = [*left, *chunk]
+            last = joined[-1].subject_id
+            places = (at for at, each in enumerate(joined) if each.subject_id == last)
+            cut = next(places, len(joined))
+            if cut:
+                yield joined[:cut]
+            left = joined[cut:]
     if left:
         yield left
 
