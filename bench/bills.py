@@ -1,7 +1,7 @@
 """How fast an inbox is read and recorded: `python -m bench.bills [MESSAGES] [DATABASE_URL]`.
 
 Our own messages with new amounts and times, as `tallybook bills import` takes them: all shipped
-rules, one process that reads, one that records, then one fold of the household. Then the cost of
+rules, two processes that read, one that records, then one fold of the household. Then the cost of
 reading with 25 and with 250 rules of a user's own in front, in turns, so that load falls on both.
 """
 
@@ -35,6 +35,8 @@ from tallybook.writer.door import Door
 from tallybook.writer.model import Command
 
 TEXTS = Path(__file__).parents[1] / "tests" / "unit" / "bills"
+READERS = 2
+"""As many processes that read as `tallybook bills import` has."""
 _AMOUNT = re.compile(r"((?:Rs|INR)\.? ?)[0-9,]+")
 
 
@@ -77,7 +79,7 @@ def main() -> None:
     intake = Intake(shipped_reader(), secrets, ids, clock.now(), "UTC")
     lines = inbox(count)
     steps = Steps()
-    with ReadingPool([], 1, folder / "master.key") as pool:
+    with ReadingPool([], READERS, folder / "master.key") as pool:
         pool.take_one(lines[0], intake, customer.id, clock.now())  # it is up before the clock runs
         started, used = time.perf_counter(), time.process_time()
         summary = import_messages(
