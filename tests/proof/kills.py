@@ -63,7 +63,7 @@ async def _cycle(
         ]
         await asyncio.sleep(0.2 + dice.random())
         if dice.random() < 0.5:
-            await asyncio.to_thread(_kill_postmaster, server)
+            await _kill_postmaster(server)
         else:
             victim = dice.randrange(2)
             await asyncio.to_thread(shops.kill, victim)
@@ -73,19 +73,22 @@ async def _cycle(
         await asyncio.gather(*clients)
 
 
-def _kill_postmaster(server: Server) -> None:
-    """`kill -9` the postmaster; its children die of it, and only then can another start."""
+async def _kill_postmaster(server: Server) -> None:
+    """`kill -9` the postmaster; its children die of it, and only then can another start.
+
+    It is started by this thread, not by one of a pool: a server dies with the thread it is from.
+    """
     process = server._process
     assert process is not None
     process.send_signal(signal.SIGKILL)
     process.wait()
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
+        await asyncio.sleep(0.2)
         try:
             server.start()
         except PostgresMissing:
             assert time.monotonic() < until, server.log()
-            time.sleep(0.1)
         else:
             return
 
