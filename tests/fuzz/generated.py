@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import warnings
+from collections.abc import Container
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -30,8 +31,15 @@ with warnings.catch_warnings():
     from schemathesis.core.result import Ok
 
 
-def ask_generated(engine: Engine, examples: int, held: Held, *, derandomize: bool = True) -> None:
-    """Ask so many valid and so many invalid requests of each call."""
+def ask_generated(
+    engine: Engine,
+    examples: int,
+    held: Held,
+    *,
+    only: Container[str] | None = None,
+    derandomize: bool = True,
+) -> None:
+    """Ask so many valid and so many invalid requests of each call, or of those that are named."""
     app = make_app(engine)
     judge = Document(app.openapi())
     schema = schemathesis.openapi.from_dict(dict(app.openapi()))
@@ -51,6 +59,8 @@ def ask_generated(engine: Engine, examples: int, held: Held, *, derandomize: boo
         for result in schema.get_all_operations():
             assert isinstance(result, Ok), result
             operation = result.ok()
+            if only is not None and operation.label not in only:
+                continue
 
             def ask_one(case: Any) -> None:
                 name = f"schemathesis, {case.operation.label}"

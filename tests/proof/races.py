@@ -51,7 +51,7 @@ def run_bank(amount: int, ground: Ground) -> Result:
     for _ in range(5):
         url = _book(ground)
         stale += sum(
-            client["wrong_count"] for client in _open_bank(url, 2, bank.REPEATABLE_READ, failures)
+            client["wrong_count"] for client in _open_bank(url, 3, bank.REPEATABLE_READ, failures)
         )
         Databases(ground.postgres()).drop(url)
         if stale:
