@@ -651,7 +651,7 @@ def rotate_key(
     ] = 24,
     database: Database = None,
 ) -> None:
-    """Make another key for the same client, and let the old one end by itself.
+    """Make another key for a client; the old one ends by itself.
 
     A request sent again with the new key is still the same request.
 
@@ -665,7 +665,7 @@ def rotate_key(
 
 @_command(keys, "revoke")
 def revoke_key(*, key_id: KeyId, database: Database = None) -> None:
-    """Revoke an API key for ever. Running servers see it within two seconds.
+    """Revoke an API key for ever; servers see it in two seconds.
 
     Example:
       tallybook keys revoke key_0193...
@@ -722,7 +722,7 @@ def anchor(
     file: Annotated[Path, typer.Argument(help="The file; what it holds is added to.")],
     database: Database = None,
 ) -> None:
-    """Write where the book's chains stand into a file kept elsewhere.
+    """Write where the chains stand into a file kept elsewhere.
 
     `verify --anchor` finds by it what chains alone can't show: a tail that was cut off, history
     that was written anew, an older copy.
@@ -753,7 +753,7 @@ def show_sending(*, database: Database = None) -> None:
 
 @_command(sending, "stop")
 def stop_sending(*, reason: Reason, by: By = "operator", database: Database = None) -> None:
-    """Stop all sending to the Processor, a run in progress included.
+    """Stop all sending to the Processor, also by a run under way.
 
     Once this returns no call to the Processor begins any more, in any process.
 
@@ -768,7 +768,7 @@ def stop_sending(*, reason: Reason, by: By = "operator", database: Database = No
 
 @_command(sending, "start")
 def start_sending(*, reason: Reason, by: By = "operator", database: Database = None) -> None:
-    """Let sending go on: after a stop, or once a restored copy is reconciled.
+    """Let sending go on, after a stop or a reconciled restore.
 
     Example:
       tallybook sending start --reason "it was the report" --by ann
@@ -781,7 +781,7 @@ def start_sending(*, reason: Reason, by: By = "operator", database: Database = N
 
 @_command(sending, "hold")
 def hold_sending(*, reason: Reason, by: By = "operator", database: Database = None) -> None:
-    """Say that this book is a restored copy, such as one that pg_restore brought back.
+    """Say that this book is a restored copy, as by pg_restore.
 
     Nothing is sent until reports have accounted for what was sent after the copy was made.
 
@@ -874,7 +874,7 @@ def schedule(*, loan: LoanId, as_of: AsOf = None, database: Database = None) -> 
 
 @_command(loans)
 def outstanding(*, subject: SubjectId, as_of: AsOf = None, database: Database = None) -> None:
-    """Show what is owed on a loan, or by a customer on all of theirs.
+    """Show what is owed on a loan, or by a customer on all.
 
     Example:
       tallybook loans outstanding loan_0193...
@@ -944,7 +944,7 @@ def portfolio(
     ] = None,
     database: Database = None,
 ) -> None:
-    """Write every loan as it stands on a date: outstanding, days past due, bucket.
+    """Write every loan as it stands on a date, with buckets.
 
     Example:
       tallybook loans portfolio --as-of 2026-06-30 --output portfolio.csv
