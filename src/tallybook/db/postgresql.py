@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from tallybook.db.dialect import Accumulate, Insert, Select, Step, Tx, Update
 from tallybook.db.tables import RowMap
 
-COPY_FROM_ROWS = 150
+COPY_FROM_ROWS = 400
 """From how many new rows on COPY is used instead of one JSON parameter."""
 
 _LOCK_TIMEOUT = "5s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import lru_cache
 from itertools import accumulate
 from math import gcd
@@ -217,18 +218,28 @@ class _Search:
                 return
             if not self._can_reach(position + 1, after):
                 continue
+            within = max(position + 1, self._first_within(after))
+            if pieces + self._at_least(within, after) >= self._fewest:
+                continue
             place = position + 1, after
             if self._seen.get(place, self._fewest) <= pieces:
                 continue
             self._seen[place] = pieces
             self._descend(position + 1, after, pieces, [*taken, number])
 
+    def _first_within(self, amount: int) -> int:
+        """Tell from which position on values are no larger than an amount."""
+        return bisect_left(self._usable, -amount, key=lambda piece: -piece[0])
+
     def _at_least(self, position: int, left: int) -> int:
-        """Bound from below how many of the values from a position on an amount takes."""
+        """Bound from below how many of the values from a position on an amount takes.
+
+        As if pieces could be cut: the largest first, and of the last one what is left. A value that
+        is larger than what is left counts all the same, for fewer of those before it may go with
+        it; so the bound never falls where an amount grows by a larger value.
+        """
         pieces = 0
         for value, count in self._usable[position:]:
-            if value > left:
-                continue
             if left <= value * count:
                 return pieces - (-left // value)
             pieces += count
