@@ -23,6 +23,9 @@ from tallybook.writer.transact import (
 _log = logging.getLogger("tallybook.writer")
 
 RETRIES = 20
+RACES = 3
+"""How often a batch may lose a natural key, a stored key or a seal to another process in a row:
+one loss shows the next. Beyond that, one of its commands is to blame."""
 RECONNECTS = 8
 
 
@@ -85,7 +88,7 @@ class Lane:
                     # Another process may have taken a natural key since it was looked up; the
                     # rules then see it and refuse by themselves.
                     races += 1
-                    if races > 1 or trouble is Trouble.DATA:
+                    if races > RACES or trouble is Trouble.DATA:
                         raise _CulpritError(constraint) from error
                 elif trouble is Trouble.MACHINE:
                     _log.exception("the database failed", extra={"commands": len(commands)})
