@@ -244,7 +244,7 @@ def test_unknown_ids_wait_and_repeated_rows_count_once(billing: Billing) -> None
     }
     (item,) = billing.items()
     assert (item["kind"], item["transaction_id"]) == ("orphan", "txn_x")
-    assert item["actions"] == ["confirm_executed", "dismiss"]
+    assert item["actions"] == ["confirm_executed", "adopt", "dismiss"]
 
 
 def test_rows_that_contradict_each_other_wait_for_a_person(billing: Billing) -> None:
@@ -275,7 +275,7 @@ def test_reports_are_refused_by_date_type_and_size(
     refused = on_sqlite.report(text, headers={"Content-Type": "application/json"})
     assert (refused.status, refused.code) == (415, "content_type_unsupported")
     assert on_sqlite.report(text, key="").code == "key_invalid"
-    monkeypatch.setattr("tallybook.collection.http.REPORT_LIMIT", 100)
+    monkeypatch.setattr("tallybook.collection.http.routes.REPORT_LIMIT", 100)
     assert on_sqlite.report(b" " * 101).code == "body_too_large"
     assert on_sqlite.read("/processor-reports")["data"] == []
 
@@ -421,7 +421,7 @@ def test_items_are_filtered_and_refused(on_sqlite: Billing) -> None:
     assert on_sqlite.items("?kind=unknown") == []
     wrong = resolve(on_sqlite, both[0], "release")
     assert (wrong.status, wrong.code) == (409, "action_not_allowed")
-    assert wrong.json()["allowed"] == "confirm_executed, dismiss"
+    assert wrong.json()["allowed"] == "confirm_executed, adopt, dismiss"
     assert resolve(on_sqlite, both[0], "explode").code == "field_invalid"
     assert resolve(on_sqlite, {"id": f"itm_{'0' * 32}"}, "dismiss").code == (
         "operator_item_not_found"
