@@ -43,9 +43,6 @@ FAILURES_MOST = 10
 FIRST_ID = 1 << 40
 """Where they begin: below any id that today's clock gives."""
 
-# A copy of a request waits so long for whoever began it; here whoever began it is always dead.
-paying.LOOK_SECONDS = 0.01
-requests.COPY_SECONDS = 0.01
 SIGKILL = 9
 _WRITERS = (
     "SELECT count(*) FROM pg_stat_activity"
@@ -341,6 +338,8 @@ def _kills(
 
 def main() -> None:
     """Serve requests from standard input, beside a bank of our own."""
+    # A copy of a request waits so long for whoever began it; here whoever began it is always dead.
+    paying.LOOK_SECONDS = requests.COPY_SECONDS = 0.01
     base = Path(sys.argv[1])
     bank, address = fork_banks(base)
     try:

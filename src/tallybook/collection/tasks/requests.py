@@ -109,7 +109,11 @@ async def _once(
         except TimeoutError:
             pass
     result = await _result(work)
-    if isinstance(result, Refusal) and result.kind.status in (_MACHINE_TROUBLE, _UNAVAILABLE):
+    if isinstance(result, Refusal) and (
+        result.kind.status in (_MACHINE_TROUBLE, _UNAVAILABLE)
+        # Whoever began it may be at work still, and theirs will be the reply.
+        or (begun.replayed and result.kind.retry)
+    ):
         return _outcome(result)
     completion = Command(COMPLETE_REQUEST, CompleteRequest(asked.call, key, result))
     outcome = await context.door.ask(completion)
