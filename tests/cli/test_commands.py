@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from tallybook.entrypoints.cli import app
+from tallybook.entrypoints.cli.main import app
 from tests.cli.programs import PROGRAM, environment, run, serve
 
 

@@ -20,7 +20,6 @@ FUNCTION_LINES = 60
 # What may be longer, and why. An entry that is no longer needed fails, so the list only shrinks.
 LONG_FILES: dict[str, str] = {
     "tests/db/test_advance_paths.py": "one worked example after another, each read by itself",
-    "src/tallybook/entrypoints/cli.py": "each command is its options, its help and one call",
 }
 LONG_FUNCTIONS: dict[str, str] = {}
 
@@ -36,7 +35,7 @@ EXACT = [
     "ledger/**/*.py",
     *(f"{domain}/{file}.py" for domain in ("collection", "advances", "loans", "retail", "bills")
       for file in ("rules", "model")),
-    "retail/rules/*.py",
+    *(f"{domain}/rules/*.py" for domain in ("bills", "loans", "retail")),
 ]  # fmt: skip
 
 LATER = re.compile(r"\b(TODO|FIXME|HACK|NotImplementedError|NotImplemented)\b")

@@ -36,7 +36,7 @@ def end_with_the_demo():
     os._exit(0)
 
 threading.Thread(target=end_with_the_demo, daemon=True).start()
-from tallybook.entrypoints.cli import main
+from tallybook.entrypoints.cli.main import main
 
 main()
 """
