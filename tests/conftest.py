@@ -8,6 +8,7 @@ one database asks for it by name: `sqlite_url`, `postgres_url`, `sqlite_book_url
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from tests.postgres import URL_VARIABLE, Databases, PostgresMissing, Server
+from tests.postgres import UNPLUGGED, URL_VARIABLE, Databases, PostgresMissing, Server
 
 # Every run draws the same cases, so that a red run is about the change and not about luck.
 # `pytest --hypothesis-profile=explore` goes looking for new ones.
@@ -26,9 +27,14 @@ settings.load_profile("ci")
 
 _shared_server = pytest.StashKey[Server]()
 
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 * 1024**3
+"""How much must be free there before files of tests are kept in memory."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the one PostgreSQL that all workers share, in the process that outlives them."""
+    _keep_files_in_memory()
     for name in [name for name in os.environ if name.startswith("TALLYBOOK_")]:
         if not name.startswith("TALLYBOOK_TEST_"):
             del os.environ[name]  # what somebody has set for their own book must not reach a test
@@ -37,11 +43,19 @@ def pytest_configure(config: pytest.Config) -> None:
     if is_worker or not has_workers or config.option.collectonly or os.environ.get(URL_VARIABLE):
         return
     try:
-        server = Server.create()
+        server = Server.create(UNPLUGGED)
     except PostgresMissing:
         return  # each test that needs it will say so
     config.stash[_shared_server] = server
     os.environ[URL_VARIABLE] = server.url  # the workers inherit it
+
+
+def _keep_files_in_memory() -> None:
+    """Let temporary files lie in memory where there is room: no test cuts the power."""
+    is_there = MEMORY.is_dir() and os.access(MEMORY, os.W_OK | os.X_OK)
+    if is_there and "TMPDIR" not in os.environ and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
+        os.environ["TMPDIR"] = str(MEMORY)  # for the workers and for every process of a test
+        tempfile.tempdir = None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -72,7 +86,7 @@ def databases() -> Iterator[Databases]:
         yield Databases(url)
         return
     try:
-        server = Server.create()
+        server = Server.create(UNPLUGGED)
     except PostgresMissing as missing:
         pytest.fail(str(missing), pytrace=False)
     yield Databases(server.url)

@@ -25,6 +25,7 @@ from tallybook.collection import queries
 from tallybook.collection.model import Installment, Plan
 from tallybook.collection.operations.sending import LEASE
 from tallybook.collection.rules import Caps
+from tallybook.collection.store import INSTALLMENTS_TABLE
 from tallybook.collection.tasks.resolving import Ruling, resolve_item
 from tallybook.collection.tasks.run import RunDone, run_day
 from tallybook.collection.tasks.switch import SendingGuard
@@ -355,10 +356,20 @@ class Played:
     def collect(self, *numbers: int, result: str = "success") -> None:
         """Run days until each of the rows has been sent and its result has been reported."""
         for number in numbers:
-            while number not in self.rows() or self.rows()[number].state != "sent":
+            while not self._is_sent(number):
                 self.run(1)
             self.rail.tell(self.debit_of(number).transaction_id, result)
         self.run(1)
+
+    def _is_sent(self, number: int) -> bool:
+        """Look at a row of the first advance only, for this is asked after every day."""
+        columns = INSTALLMENTS_TABLE.c
+        first = select(columns.subject_id).order_by(columns.subject_id).limit(1)
+        wanted = select(columns.state).where(
+            columns.subject_id == first.scalar_subquery(), columns.number == number
+        )
+        with self.database.reader() as connection:
+            return connection.execute(wanted).scalar() == "sent"
 
 
 def directions(calls: Sequence[Call]) -> list[Direction]:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, LiteralString, Self
@@ -39,8 +39,11 @@ SETTINGS = {
     "max_connections": "200",
     "timezone": "Pacific/Chatham",  # UTC+12:45: code that leans on the server's zone fails here
     "log_min_messages": "warning",
-    "fsync": "on",
 }
+DURABLE = {"fsync": "on"}
+UNPLUGGED = {"fsync": "off", "full_page_writes": "off"}
+"""For the server that all tests share: none of them cuts the power, and what a killed process has
+written is with the kernel all the same. Most of a test's time went into forcing it to disk."""
 
 
 class PostgresMissing(Exception):  # noqa: N818 - said to a person, who can do something about it
@@ -171,17 +174,18 @@ class Server:
     _binaries: Path
     _owner: _Owner
     _password: str
+    _settings: Mapping[str, str]
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @classmethod
-    def create(cls) -> Self:
+    def create(cls, settings: Mapping[str, str] = DURABLE) -> Self:
         """Make a fresh cluster and serve it."""
         remove_orphans()
         owner = _Owner.choose()
         folder = _make_folder(owner)
         try:
             binaries = _make_runnable(find_binaries(), owner, folder)
-            server = cls(folder, 0, binaries, owner, secrets.token_urlsafe(24))
+            server = cls(folder, 0, binaries, owner, secrets.token_urlsafe(24), settings)
             server._initialise()
             server.start()
         except BaseException:
@@ -256,7 +260,7 @@ class Server:
 
     def _start_once(self) -> None:
         command = [str(self._binaries / "postgres"), "-D", str(self.folder / "cluster")]
-        settings = SETTINGS | {"port": str(self.port)}
+        settings = {**SETTINGS, **self._settings, "port": str(self.port)}
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         with (self.folder / "log").open("ab") as log:

@@ -2,10 +2,11 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import typer.main
 
 from tallybook.entrypoints.cli.main import app
 from tests.cli.programs import PROGRAM, environment, run, serve
+from tests.serving import wait_until
 
 
 def leaves(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -136,7 +138,7 @@ def test_catching_up_can_be_interrupted_and_gone_on_with(tmp_path: Path) -> None
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(2.5)
+    wait_until(lambda: last_day_run(tmp_path / "billing.db") > "2026-03-04", 60)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (
@@ -145,7 +147,14 @@ def test_catching_up_can_be_interrupted_and_gone_on_with(tmp_path: Path) -> None
     )
     again = run("run-day", "--date", "2026-04-02", cwd=tmp_path)
     assert again.returncode in (0, 3), "0: reached, 3: the interrupted one had come further"
-    assert run("run-day", "--date", "2028-03-02", cwd=tmp_path).returncode == 0
+    last = date.fromisoformat(last_day_run(tmp_path / "billing.db")) + timedelta(days=5)
+    assert run("run-day", "--date", last.isoformat(), cwd=tmp_path).returncode == 0
+
+
+def last_day_run(book: Path) -> str:
+    with closing(sqlite3.connect(book)) as connection:
+        (day,) = connection.execute("SELECT max(last_finished_on) FROM jobs").fetchone()
+    return str(day)
 
 
 # --- the simulated Processor ----------------------------------------------------------------------

@@ -44,6 +44,9 @@ class SystemClock:
         return time.monotonic()
 
 
+_HOUR = timedelta(hours=1)
+
+
 class PlayedClock(SystemClock):
     """The machine's clock, put forward by whole days: where no money moves, days may be played."""
 
@@ -57,9 +60,13 @@ class PlayedClock(SystemClock):
 
     def turn_to(self, day: date) -> None:
         """Go on to a date; it never goes back, and the time of day stays the machine's."""
-        # Twice, because a day of a time zone may have 23 or 25 hours.
-        for _ in range(2):
-            self._ahead += max(timedelta(), day - self.today())
+        if day <= self.today():
+            return
+        real, ahead = super().now(), self._ahead + (day - self.today())
+        # Where clocks are put forward or back on the way, that much off may be the next day.
+        while (reached := business_date(real + ahead, self.zone)) != day:
+            ahead += _HOUR if reached < day else -_HOUR
+        self._ahead = ahead
 
 
 class ManualClock:

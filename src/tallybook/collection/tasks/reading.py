@@ -39,7 +39,7 @@ async def read_chunks(
 
     Who may stop early says `async with aclosing(...)`: else the cursor stays open until collected.
     """
-    with context.database.reader() as connection:
+    with context.database.snapshot() as connection:
         chunks = stream(connection)
         try:
             while True:
