@@ -99,15 +99,15 @@ BAD_BODIES: dict[str, tuple[bytes, int, str, str | None]] = {
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)
-def test_a_bad_body_is_refused(served_on_sqlite: Served, name: str) -> None:
+def test_a_bad_body_is_refused(standing_on_sqlite: Served, name: str) -> None:
     content, status, code, field = BAD_BODIES[name]
 
-    refused = served_on_sqlite.post("/api/v1/customers", content=content)
+    refused = standing_on_sqlite.post("/api/v1/customers", content=content)
 
     assert (refused.status, refused.code) == (status, code)
     assert refused.json().get("param") == field
-    assert served_on_sqlite.get("/api/v1/customers").json()["data"] == []
-    assert served_on_sqlite.get("/api/v1/events").json()["data"] == []
+    assert standing_on_sqlite.get("/api/v1/customers").json()["data"] == []
+    assert standing_on_sqlite.get("/api/v1/events").json()["data"] == []
 
 
 def test_the_good_one_is_good(served_on_sqlite: Served) -> None:
@@ -176,8 +176,8 @@ def test_a_body_of_just_the_limit_is_read(served_on_sqlite: Served) -> None:
         "",
     ],
 )
-def test_another_type_is_refused(served_on_sqlite: Served, given: str) -> None:
-    refused = served_on_sqlite.post(
+def test_another_type_is_refused(standing_on_sqlite: Served, given: str) -> None:
+    refused = standing_on_sqlite.post(
         "/api/v1/customers", content=text(), headers={"Content-Type": given}
     )
     assert (refused.status, refused.code) == (415, "content_type_unsupported")
@@ -228,18 +228,18 @@ def test_json_is_taken_however_it_is_announced(served_on_sqlite: Served, given: 
         ("/api/v1/events?after=" + "9" * 5_000, 422, "field_invalid"),
     ],
 )
-def test_a_bad_address_is_refused(served: Served, path: str, status: int, code: str) -> None:
-    refused = served.get(path)
+def test_a_bad_address_is_refused(standing: Served, path: str, status: int, code: str) -> None:
+    refused = standing.get(path)
     assert (refused.status, refused.code) == (status, code)
 
 
-def test_a_write_takes_no_query(served_on_sqlite: Served) -> None:
-    refused = served_on_sqlite.post("/api/v1/customers?name=B", GOOD)
+def test_a_write_takes_no_query(standing_on_sqlite: Served) -> None:
+    refused = standing_on_sqlite.post("/api/v1/customers?name=B", GOOD)
     assert (refused.code, refused.json()["param"]) == ("field_invalid", "name")
 
 
 @pytest.mark.parametrize("method", ["DELETE", "PATCH", "PUT", "OPTIONS", "TRACE"])
-def test_a_method_that_is_not_taken_is_named(served_on_sqlite: Served, method: str) -> None:
-    refused = served_on_sqlite.send(method, "/api/v1/customers")
+def test_a_method_that_is_not_taken_is_named(standing_on_sqlite: Served, method: str) -> None:
+    refused = standing_on_sqlite.send(method, "/api/v1/customers")
     assert (refused.status, refused.code) == (405, "method_not_allowed")
     assert {"GET", "POST"} & {part.strip() for part in refused.headers["allow"].split(",")}

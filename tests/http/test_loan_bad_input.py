@@ -1,6 +1,7 @@
 """What a loan or a payment may not be: each refused with its code, and nothing is changed."""
 
 from concurrent.futures import ThreadPoolExecutor
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -15,6 +16,12 @@ ROW = "110000.00"
 @pytest.fixture
 def lending(served_on_sqlite: Served) -> Lending:
     return Lending(served_on_sqlite)
+
+
+@pytest.fixture(scope="module")
+def standing_lending(standing_on_sqlite: Served) -> Lending:
+    """One lender for what is refused, and so leaves it as it was."""
+    return Lending(standing_on_sqlite)
 
 
 @pytest.fixture
@@ -58,11 +65,11 @@ def racing(served: Served) -> Lending:
          "bank_account_not_found"),
     ],
 )  # fmt: skip
-def test_a_loan_that_can_not_be(lending: Lending, fields: Any, code: str) -> None:
-    who = lending.customer()
-    refused = lending.ask(**{"customer_id": who, **fields})
+def test_a_loan_that_can_not_be(standing_lending: Lending, fields: Any, code: str) -> None:
+    who = standing_lending.customer(token_hex(8))
+    refused = standing_lending.ask(**{"customer_id": who, **fields})
     assert refused.code == code
-    assert lending.read("/loans")["data"] == []
+    assert standing_lending.read(f"/loans?customer_id={who}")["data"] == []
 
 
 def test_a_suspended_customer_takes_on_nothing(lending: Lending) -> None:
@@ -96,13 +103,13 @@ def test_a_suspended_customer_takes_on_nothing(lending: Lending) -> None:
         ({"amount": ROW, "method": "auto_debit"}, "payment_method_reserved"),
     ],
 )
-def test_a_payment_that_can_not_be(lending: Lending, fields: Any, code: str) -> None:
+def test_a_payment_that_can_not_be(standing_lending: Lending, fields: Any, code: str) -> None:
     start_on = "2026-02-16" if code == "date_too_old" else "2026-02-28"
-    loan = lending.loan(lending.customer(), start_on=start_on)["id"]
-    refused = lending.pay(loan, **fields)
+    loan = standing_lending.loan(standing_lending.customer(token_hex(8)), start_on=start_on)["id"]
+    refused = standing_lending.pay(loan, **fields)
     assert refused.code == code
-    assert lending.outstanding(loan) == "5500000.00"
-    assert lending.read(f"/loans/{loan}/payments")["data"] == []
+    assert standing_lending.outstanding(loan) == "5500000.00"
+    assert standing_lending.read(f"/loans/{loan}/payments")["data"] == []
 
 
 def test_a_wrong_amount_is_told_the_right_one(lending: Lending) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -59,8 +60,13 @@ def make_routers() -> list[APIRouter]:
     ]
 
 
-def make_routes(prefix: str) -> list[CallRoute]:
-    """Put every call under the prefix, as one flat list."""
+@cache
+def make_routes(prefix: str) -> tuple[CallRoute, ...]:
+    """Put every call under the prefix, as one flat list.
+
+    Made once a process: routes know no engine, and reading what all of them take is most of what
+    making an application costs.
+    """
     routes: list[CallRoute] = []
     for router in make_routers():
         for route in router.routes:
@@ -68,7 +74,7 @@ def make_routes(prefix: str) -> list[CallRoute]:
             placed = route.below(prefix)
             placed.needs = scope_of(placed.methods or (), route.path).value
             routes.append(placed)
-    return routes
+    return tuple(routes)
 
 
 def make_app(
