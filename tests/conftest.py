@@ -32,6 +32,34 @@ MEMORY_BYTES = 4 * 1024**3
 """How much must be free there before files of tests are kept in memory."""
 
 
+PLAYED_ON_POSTGRES = 6
+"""Of tests that play weeks of business dates, one in so many is played on PostgreSQL as well."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the switch that leaves nothing out."""
+    parser.addoption(
+        "--everything",
+        action="store_true",
+        help="do all of what takes long, and play every worked example on PostgreSQL as well",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave most played weeks to SQLite: what they show is in rules that know no database."""
+    if config.getoption("--everything"):
+        return
+    played = [
+        item
+        for item in items
+        if item.get_closest_marker("played") and "postgresql" in item.nodeid.partition("[")[2]
+    ]
+    left_out = {item for place, item in enumerate(played) if place % PLAYED_ON_POSTGRES}
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=list(left_out))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Start the one PostgreSQL that all workers share, in the process that outlives them."""
     _keep_files_in_memory()
@@ -170,6 +198,12 @@ def book_url(request: pytest.FixtureRequest) -> str:
     fixtures = {"sqlite": "sqlite_book_url", "postgresql": "postgres_book_url"}
     url: str = request.getfixturevalue(fixtures[request.param])
     return url
+
+
+@pytest.fixture
+def everything(pytestconfig: pytest.Config) -> bool:
+    """Whether a test does all it can, or what a minute allows."""
+    return bool(pytestconfig.getoption("--everything"))
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ class Databases:
         """Create a database, empty or as a copy of another, and return its URL."""
         name = f"tallybook_test_{secrets.token_hex(8)}"
         origin = urlsplit(template).path.removeprefix("/") if template else "template0"
-        self._run("CREATE DATABASE {} TEMPLATE {}", name, origin)
+        self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, origin)
         return urlunsplit(urlsplit(self.server_url)._replace(path=f"/{name}"))
 
     def drop(self, url: str) -> None:

@@ -26,7 +26,7 @@ from tests.cli.programs import PROGRAM, Server, environment, run, serve
 from tests.importing import account
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "advances.csv"
-KILLS = 4
+KILLS = 2
 PATIENCE_SECONDS = 120
 ALL = 100_000
 
@@ -132,7 +132,7 @@ def test_an_import_that_is_killed_goes_on_where_it_was(
 
 def test_a_server_that_is_killed_pays_each_advance_once(book_url: str, tmp_path: Path) -> None:
     draw = random.Random(3)
-    numbers = range(150)
+    numbers = range(100)
     (home := tmp_path / "bank").mkdir()
     env = environment(
         DATABASE_URL=book_url,
@@ -150,7 +150,7 @@ def test_a_server_that_is_killed_pays_each_advance_once(book_url: str, tmp_path:
                     "bank_accounts": [account(number)],
                 }
                 assert server.ask("POST", "/api/v1/customers", body)[0] == 201
-        for count in sorted(draw.sample(range(len(numbers) - 20), 3)):
+        for count in sorted(draw.sample(range(len(numbers) - 20), 2)):
             with serve(cwd=tmp_path, env=env) as server:
                 asking = ThreadPoolExecutor(16)
                 answers = [asking.submit(ask_for_advance, server, number) for number in numbers]

@@ -27,7 +27,9 @@ def test_a_flow_killed_at_any_step_is_finished_the_same(
     found = crashing.crash(flow, f"sqlite:///{sqlite_template}")
 
     assert found.failures == []
-    assert found.kills >= found.steps - 10, "a step that concurrency moved may not be reached"
+    # Calls that are answered at once may be recorded at once: then steps of a batch are not there.
+    not_there = found.steps // 3 if FLOWS[flow].calls else 10
+    assert found.kills >= found.steps - not_there
     assert {"before BEGIN", "after BEGIN IMMEDIATE", "after COMMIT"} <= set(found.died_at)
     if FLOWS[flow].calls:
         assert set(found.died_at) >= WRITES

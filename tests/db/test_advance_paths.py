@@ -45,6 +45,8 @@ from tallybook.writer.model import Command, Outcome
 from tests.making import day
 from tests.played import DictatedProcessor, Played, accepted, lost, refused, rejected
 
+pytestmark = pytest.mark.played
+
 S = TransferState
 OTHER = "GB29NWBK60161331926819"
 

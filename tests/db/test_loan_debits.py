@@ -14,6 +14,8 @@ from tallybook.kernel.refusal import Refused
 from tests.db.test_loan_paths import FIRST, Lender
 from tests.played import DictatedProcessor
 
+pytestmark = pytest.mark.played
+
 
 class Debitor(Lender):
     """A lender whose loans are debited; a test says how each debit ends."""

@@ -16,6 +16,8 @@ from tallybook.entrypoints.library import Tallybook, open_book
 from tallybook.kernel.refusal import Refused
 from tests.played import DictatedProcessor
 
+pytestmark = pytest.mark.played
+
 FIRST = datetime(2026, 3, 2, 9, tzinfo=UTC)
 NUMBER = "DE89370400440532013000"
 

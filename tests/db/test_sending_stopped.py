@@ -17,6 +17,8 @@ from tallybook.processor.port import TransferOrder
 from tallybook.reports.verify import verify
 from tests.played import Played, accepted
 
+pytestmark = pytest.mark.played
+
 STOP = SetSending(SendingState.STOPPED, "something is wrong", "ann")
 START = SetSending(SendingState.OPEN, "it was nothing", "ann")
 NUMBERS = [f"DE8937040044053201{number:04d}" for number in range(6)]

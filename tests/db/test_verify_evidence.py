@@ -12,6 +12,8 @@ from tallybook.reports.verify import verify
 from tests.making import day
 from tests.played import Played, lost
 
+pytestmark = pytest.mark.played
+
 Corrupt = Callable[[str], None]
 
 

@@ -175,8 +175,8 @@ def _flows(ground: Ground, url: str, home: Path, amount: int, answers: Path) -> 
                 clock.advance(days=1)
                 caller.ask("POST", "/runs", {})
             caller.look_around()
-        for log in home.glob("*-wal"):  # it is gone once the book is closed
-            (home / f"kept{log.suffix}").write_bytes(log.read_bytes())
+        for log in home.glob("book.db-wal"):  # it is gone once the book is closed
+            (home / "kept.db-wal").write_bytes(log.read_bytes())
         found = verify(engine.database, engine.secrets)
         answers.write_bytes(answers.read_bytes() + format_discrepancies(found).encode())
     finally:

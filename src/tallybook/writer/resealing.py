@@ -52,7 +52,7 @@ def seal_if_unsealed(database: Database, shelves: Sequence[Shelf[Any]]) -> bool:
         tx = writer.begin()
         try:
             tx.run([Select(HEAD_ROWS, ("name",), [BOOK_HEAD], lock=True)])
-            with database.reader() as connection:
+            with database.snapshot() as connection:
                 kept = read_seals(connection)
                 if not _is_unsealed(kept):
                     return False

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from tallybook.ambient.liveness import is_known_dead, this_process
 from tallybook.collection import queries
-from tallybook.collection.model import Run, RunState
+from tallybook.collection.model import Job, Run, RunState
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.reports import OPEN_ITEM, REPORTS_ABOUT, OpenItem
 from tallybook.collection.operations.runs import DAILY, KEEP_RUN, START_RUN, KeepRun, StartRun
@@ -94,12 +94,19 @@ async def run_day(
 
 async def _dates_to_run(context: CollectionContext, day: date) -> list[date]:
     """List the dates from the one left unfinished, or missed, up to the one asked for."""
-    job = await read(context, lambda connection: queries.find_job(connection, DAILY))
+
+    def load(connection: Connection) -> tuple[Job | None, date | None]:
+        job = queries.find_job(connection, DAILY)
+        # A book's first run is late where something was sent on a date before it.
+        return job, first_sent_on(connection) if job is None else None
+
+    job, sent_on = await read(context, load)
     if job is None:
-        return [day]
-    first = job.running_on or (job.last_finished_on + _DAY if job.last_finished_on else day)
+        first = sent_on or day
+    else:
+        first = job.running_on or (job.last_finished_on + _DAY if job.last_finished_on else day)
     if first >= day:
-        return [day] if job.running_on is None or first == day else [first, day]
+        return [first, day] if job is not None and job.running_on and first > day else [day]
     return [first + timedelta(days=back) for back in range((day - first).days + 1)]
 
 
