@@ -61,7 +61,9 @@ def test_a_date_is_run_once(billing: Billing) -> None:
     assert (body["business_date"], body["status"]) == ("2026-03-03", "finished")
     assert body["summary"]["settled"] == {"credit_succeeded": {"count": 1, "USD": "120.00"}}
     assert billing.read(f"/advances/{made['id']}")["status"] == "active"
-    assert billing.read("/runs")["data"] == [body]
+    (listed, before) = billing.read("/runs")["data"]
+    assert listed == body
+    assert before["summary"]["sending_stopped"] == "missed", "the payout's own date had no run"
 
 
 def test_a_run_needs_no_body(on_sqlite: Billing) -> None:
@@ -94,6 +96,17 @@ def test_missed_dates_are_caught_up_and_listed(on_sqlite: Billing) -> None:
     rest = on_sqlite.read(f"/runs?starting_after={page['data'][-1]['id']}")["data"]
     assert [run["business_date"] for run in rest] == days[2:]
     assert on_sqlite.get(f"{API}/runs?starting_after=x").code == "field_invalid"
+
+
+def test_a_books_first_run_begins_with_the_first_date_that_something_was_sent_on(
+    on_sqlite: Billing,
+) -> None:
+    on_sqlite.customer()
+    on_sqlite.advance()
+    on_sqlite.next_day(3)
+    assert on_sqlite.run().status == 201
+    days = [run["business_date"] for run in on_sqlite.read("/runs")["data"]]
+    assert days == ["2026-03-05", "2026-03-04", "2026-03-03", "2026-03-02"]
 
 
 def test_a_run_out_of_order_is_refused(on_sqlite: Billing) -> None:

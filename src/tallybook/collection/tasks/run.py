@@ -86,7 +86,7 @@ async def run_day(
     done: RunDone | None = None
     for each in await _dates_to_run(context, day):
         context.go_on_from(each)
-        is_missed = each != day and each <= today
+        is_missed = each != day and each < today
         done = await _DailyRun(context, each, progress, catches_up=is_missed).run()
     assert done is not None
     return done
