@@ -669,8 +669,8 @@ def test_closing_finishes_what_waits_and_refuses_what_comes(book: Book) -> None:
             door.ask_now(count("a"))
         gate.open.set()
         closing.result(30)
-        assert [each.result(0).status for each in asked] == [200] * 8
-        assert [each.status for each in chunk.result(0)] == [200] * 2
+        assert [each.result(30).status for each in asked] == [200] * 8
+        assert [each.status for each in chunk.result(30)] == [200] * 2
     assert refusal.value.refusal.code == "shutting_down"
     assert (book.counted("a"), book.counted("b")) == (8, 2)
 

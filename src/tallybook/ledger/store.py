@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from tallybook.db.dialect import Accumulate, Insert, Select, Tx
+from tallybook.db.dialect import Accumulate, Insert, Select, Step, Tx
 from tallybook.db.metadata import (
     METADATA,
     MINOR,
@@ -128,8 +128,10 @@ class LedgerJournal:
         # Accounts never change, so that what was once read from the database stays true.
         self._accounts: dict[_AccountKey, int] = {}
 
-    def record(self, tx: Tx, entries: Sequence[Any], head: ChainHead, moment: Moment) -> ChainHead:
-        """Write entries with their postings and balances; gives back the chain's new head.
+    def record(
+        self, tx: Tx, entries: Sequence[Any], head: ChainHead, moment: Moment
+    ) -> tuple[ChainHead, list[Step]]:
+        """Say what writes entries with their postings and balances, and the chain's new head.
 
         Locks: runs under the chain head's lock, so numbers and accounts are its own to give.
         """
@@ -170,20 +172,17 @@ class LedgerJournal:
                 day = days.setdefault((account, entry.effective_on), [0, 0])
                 day[posting.amount_minor < 0] += abs(posting.amount_minor)
         balances = [DayBalance(*key, *sums) for key, sums in sorted(days.items())]
-        tx.run(
-            [
-                *([Insert(ACCOUNT_ROWS, new_accounts)] if new_accounts else []),
-                # Postings first: the trigger on entries then finds them and checks their sum.
-                Insert(POSTING_ROWS, posting_rows),
-                Insert(ENTRY_ROWS, entry_rows),
-                Accumulate(BALANCE_ROWS, ("debit_minor", "credit_minor"), balances),
-            ]
-        )
-        return replace(
-            head,
-            entry_seq=seq,
-            entry_hash=chained,
-            account_seq=head.account_seq + len(new_accounts),
+        steps: list[Step] = [
+            *([Insert(ACCOUNT_ROWS, new_accounts)] if new_accounts else []),
+            # Postings first: the trigger on entries then finds them and checks their sum.
+            Insert(POSTING_ROWS, posting_rows),
+            Insert(ENTRY_ROWS, entry_rows),
+            Accumulate(BALANCE_ROWS, ("debit_minor", "credit_minor"), balances),
+        ]
+        account_seq = head.account_seq + len(new_accounts)
+        return (
+            replace(head, entry_seq=seq, entry_hash=chained, account_seq=account_seq),
+            steps,
         )
 
     def _accounts_of(

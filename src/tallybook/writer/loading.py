@@ -134,10 +134,10 @@ class Loader:
             looks = wanted.add_index(needs.look_up)
             if locks or looks or any(not self.view.has_rows(*read) for read in needs.read):
                 asking_again.append(command)
-        if not wanted.locks:
-            # Reads wait for the locks that guard them.
-            for _, needs in asked:
-                wanted.add_index(needs.read)
+        # In the same round: they stand behind the locks that guard them, and each statement sees
+        # what is committed when its turn comes.
+        for _, needs in asked:
+            wanted.add_index(needs.read)
         return asking_again
 
 

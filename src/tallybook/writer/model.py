@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar, Union, get_args, get_origin,
 
 from pydantic_core import to_json
 
-from tallybook.db.dialect import Tx
+from tallybook.db.dialect import Step, Tx
 from tallybook.db.tables import RowMap
 from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
@@ -316,6 +316,11 @@ class Outcome:
 class Journal(Protocol):
     """Who records journal entries: the ledger, which the writer does not know."""
 
-    def record(self, tx: Tx, entries: Sequence[Any], head: Any, moment: Moment) -> Any:
-        """Write entries, postings and balances; give back the chain's new head."""
+    def record(
+        self, tx: Tx, entries: Sequence[Any], head: Any, moment: Moment
+    ) -> tuple[Any, list[Step]]:
+        """Give the chain's new head, and the steps that write entries, postings and balances.
+
+        They are run with the commit, in one round trip.
+        """
         ...

@@ -313,7 +313,8 @@ def _record(tx: Tx, journal: Journal, batch: _Batch, view: View, moment: Moment)
         steps = []
         last += seals.steps(stored_seals)
         if batch.entries:
-            head = journal.record(tx, batch.entries, head, moment)
+            head, posted = journal.record(tx, batch.entries, head, moment)
+            last += posted
         if batch.events:
             rows, seq, chained = chain_events(batch.events, head, moment)
             last.append(Insert(EVENT_ROWS, rows))

@@ -355,6 +355,7 @@ class _DailyRun:
         )
         asked = SetSending(SendingState.OPEN, reason, "tallybook")
         await self._context.door.ask(Command(SET_SENDING, asked))
+        self._context.sending.look_again()
 
 
 def _gap_item(transfer: Transfer) -> Command:

@@ -63,6 +63,10 @@ class SendingGuard:
             looked = self._looked = _Looked(self._look(), now)
         return looked.why_not
 
+    def look_again(self) -> None:
+        """Forget what was seen: the next question looks, for this process has set the switch."""
+        self._looked = None
+
     def _look(self) -> str | None:
         try:
             with self._database.reader() as connection:
