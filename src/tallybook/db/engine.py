@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +12,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 from tallybook.db.dialect import WriteConnection
 from tallybook.db.postgresql import PostgresConnection
 from tallybook.db.sqlite import PRAGMAS, SqliteConnection
+
+PING_AFTER_SECONDS = 1.0
+"""How long a connection may rest before it is tried."""
+_RESTS_SINCE = "rests since"
 
 
 class DatabaseUrlError(ValueError):
@@ -129,12 +134,11 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _postgres_engine(url: URL, pool_size: int, pool_overflow: int) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_overflow,
         pool_timeout=5,
-        pool_pre_ping=True,
         isolation_level="AUTOCOMMIT",
         connect_args={
             "connect_timeout": 5,
@@ -143,3 +147,26 @@ def _postgres_engine(url: URL, pool_size: int, pool_overflow: int) -> Engine:
             " -c default_transaction_read_only=on",
         },
     )
+    _ping_when_rested(engine)
+    return engine
+
+
+def _ping_when_rested(engine: Engine) -> None:
+    """Try a connection that has rested before it is lent: its server may have gone.
+
+    Not each time: to ask doubles what a short read costs.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ping(connection: Any, record: Any, _proxy: Any) -> None:
+        since = record.info.get(_RESTS_SINCE)
+        if since is None or time.monotonic() - since < PING_AFTER_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error
