@@ -11,7 +11,7 @@ import pytest
 from tests.cli.programs import PROGRAM, environment, run
 from tests.serving import wait_until
 
-ROWS = "12"
+ROWS = "6"
 
 
 @pytest.mark.slow

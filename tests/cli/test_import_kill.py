@@ -30,7 +30,7 @@ KILLS = 2
 PATIENCE_SECONDS = 120
 ALL = 100_000
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.played]
 
 
 class Bank:

@@ -329,6 +329,7 @@ CORRUPTIONS = {
 }
 
 
+@pytest.mark.played
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_each_corruption_is_found_and_named(book: tuple[str, Corrupt], name: str) -> None:
     url, corrupt = book

@@ -102,8 +102,8 @@ class Context(Protocol):
         ...
 
 
-def context_of(request: Request) -> Context:
-    """Find the engine that serves a request."""
+async def context_of(request: Request) -> Context:
+    """Find the engine that serves a request. Asynchronous, so that no thread is needed for it."""
     context: Context = request.app.state.engine
     return context
 
