@@ -52,7 +52,7 @@ demo: install ## run the four businesses on a simulated Processor and show what 
 serve: install ## serve the API on http://127.0.0.1:8000 (ARGS=... for options)
 	@$(BIN)/tallybook serve $(ARGS)
 
-test: install ## run the tests on SQLite and on a real PostgreSQL (WORKERS=3, ARGS='-k name')
+test: install ## run the tests on SQLite and on a real PostgreSQL (WORKERS=3, ARGS='-k name', ARGS=--everything)
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 # Watching every line makes a test two or three times as slow, and can't see into other processes:

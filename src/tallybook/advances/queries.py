@@ -17,6 +17,7 @@ from tallybook.collection.store import (
     PLANS,
     PLANS_TABLE,
 )
+from tallybook.db.reading import select_rows
 from tallybook.processor.model import Transfer
 
 
@@ -56,7 +57,7 @@ def _whole(connection: Connection, pairs: Sequence[tuple[Advance, Plan]]) -> lis
     idents = [advance.id for advance, _ in pairs]
     columns = INSTALLMENTS_TABLE.c
     found = connection.execute(
-        select(*(columns[name] for name in INSTALLMENTS.rows.columns))
+        select_rows(INSTALLMENTS.rows)
         .where(columns.subject_id.in_(idents))
         .order_by(columns.subject_id, columns.number)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, select
@@ -15,8 +16,9 @@ STREAM_ROWS = 500
 """How many rows a long list fetches at a time."""
 
 
+@cache
 def select_rows(rows: RowMap[Any]) -> Select[Any]:
-    """Select the mapped columns, to be narrowed down and ordered."""
+    """Select the mapped columns, to be narrowed down and ordered; made once a table."""
     return select(*(rows.table.c[name] for name in rows.columns))
 
 

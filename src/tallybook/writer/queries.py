@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from tallybook.db.reading import select_rows
 from tallybook.writer.store import COMMAND_ROWS, COMMANDS, StoredCommand
 
 
@@ -14,8 +15,6 @@ def find_commands(connection: Connection, keys: Sequence[str]) -> Mapping[str, S
 
     Another process may take one at any moment: whoever writes under a key hears of that.
     """
-    wanted = select(*(COMMANDS.c[name] for name in COMMAND_ROWS.columns)).where(
-        COMMANDS.c.key.in_(keys)
-    )
+    wanted = select_rows(COMMAND_ROWS).where(COMMANDS.c.key.in_(keys))
     rows = (COMMAND_ROWS.row(row, sqlite=False) for row in connection.execute(wanted))
     return {row.key: row for row in rows}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from tallybook.db.dialect import Insert, Select, Update
 from tallybook.db.engine import Database
@@ -18,7 +18,6 @@ from tallybook.writer.store import (
     BOOK_HEAD,
     COMMAND_ROWS,
     HEAD_ROWS,
-    ROW_SEALS,
     SEAL_ROWS,
     RowSeal,
 )
@@ -35,7 +34,7 @@ def sum_up(connection: Connection, shelves: Sequence[Shelf[Any]]) -> Iterator[Ro
 
 def read_seals(connection: Connection) -> dict[str, RowSeal]:
     """Read the seals as they are kept, by the names of their tables."""
-    found = connection.execute(select(*(ROW_SEALS.c[name] for name in SEAL_ROWS.columns)))
+    found = connection.execute(select_rows(SEAL_ROWS))
     return {row.name: RowSeal(*row) for row in found}
 
 

@@ -14,6 +14,7 @@ from tallybook.advances.store import ADVANCES, ADVANCES_TABLE
 from tallybook.collection.model import Plan, PlanStatus
 from tallybook.collection.operations.credits import payout_position
 from tallybook.collection.store import PLANS, PLANS_TABLE
+from tallybook.db.reading import select_rows
 from tallybook.processor.model import Transfer, TransferKind, TransferState
 from tallybook.processor.store import TRANSFERS, TRANSFERS_TABLE
 from tallybook.reports.verify.words import FETCH_ROWS, Discrepancy, hex_of, rows_of
@@ -116,7 +117,7 @@ def _check_advance(advance: Advance, plan: Plan, credit: TransferState) -> Itera
 def check_payouts(connection: Connection) -> Iterator[Discrepancy]:
     """Find credit payouts whose postings differ from where their money is."""
     payouts = connection.execution_options(stream_results=True, yield_per=FETCH_ROWS).execute(
-        select(*(TRANSFERS_TABLE.c[name] for name in TRANSFERS.rows.columns))
+        select_rows(TRANSFERS.rows)
         .where(TRANSFERS_TABLE.c.kind == TransferKind.CREDIT_PAYOUT.value)
         .order_by(TRANSFERS_TABLE.c.id)
     )

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from tallybook.db.reading import select_rows
 from tallybook.loans.model import Loan, Payment
 from tallybook.loans.rules.books import fold, position
 from tallybook.loans.store import LOANS, LOANS_TABLE, PAYMENTS, PAYMENTS_TABLE
@@ -30,7 +31,7 @@ _FOLDED = (
 def check_loans(connection: Connection) -> Iterator[Discrepancy]:
     """Find loans whose sums are not what their payments fold to, or what the ledger holds."""
     loans = connection.execution_options(stream_results=True, yield_per=FETCH_ROWS).execute(
-        select(*(LOANS_TABLE.c[name] for name in LOANS.rows.columns)).order_by(LOANS_TABLE.c.id)
+        select_rows(LOANS.rows).order_by(LOANS_TABLE.c.id)
     )
     posted = Posted(connection, POSTED.format(owner="loans", where=""))
     paid = _Paid(connection)
@@ -64,7 +65,7 @@ class _Paid:
     """Payments by loan, read alongside a stream of loans in the same order."""
 
     def __init__(self, connection: Connection) -> None:
-        wanted = select(*(PAYMENTS_TABLE.c[name] for name in PAYMENTS.rows.columns)).order_by(
+        wanted = select_rows(PAYMENTS.rows).order_by(
             PAYMENTS_TABLE.c.loan_id, PAYMENTS_TABLE.c.sequence
         )
         found = connection.execution_options(stream_results=True, yield_per=FETCH_ROWS).execute(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from tallybook.collection.model import Plan, PlanStatus
 from tallybook.collection.rules import target_unsent
 from tallybook.collection.store import PLANS, PLANS_TABLE
+from tallybook.db.reading import select_rows
 from tallybook.processor.model import Fact, Transfer
 from tallybook.processor.rules import fold_facts
 from tallybook.processor.store import FACTS, FACTS_TABLE, TRANSFERS, TRANSFERS_TABLE
@@ -46,9 +47,7 @@ def check_plans(connection: Connection) -> Iterator[Discrepancy]:
     Source: A7, A10.
     """
     plans = connection.execution_options(stream_results=True, yield_per=FETCH_ROWS).execute(
-        select(*(PLANS_TABLE.c[name] for name in PLANS.rows.columns)).order_by(
-            PLANS_TABLE.c.subject_id
-        )
+        select_rows(PLANS.rows).order_by(PLANS_TABLE.c.subject_id)
     )
     for row, sums in zip(plans, rows_of(connection, _SUMS), strict=True):
         yield from _check_plan(PLANS.rows.row(row, sqlite=False), sums)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, select
 
 from tallybook.customers.store import CUSTOMERS_TABLE
+from tallybook.db.reading import fetch, select_rows
 from tallybook.db.tables import RowMap
 from tallybook.retail.model import (
     DRAWER,
@@ -62,14 +63,14 @@ def list_products(
     limit: int,
 ) -> list[Product]:
     """List products, the newest first; retired ones where `active` is None or False."""
-    wanted = _select(PRODUCTS.rows).order_by(PRODUCTS_TABLE.c.id.desc()).limit(limit)
+    wanted = select_rows(PRODUCTS.rows).order_by(PRODUCTS_TABLE.c.id.desc()).limit(limit)
     if active is not None:
         wanted = wanted.where(PRODUCTS_TABLE.c.active.is_(active))
     if sku is not None:
         wanted = wanted.where(PRODUCTS_TABLE.c.sku == sku)
     if before is not None:
         wanted = wanted.where(PRODUCTS_TABLE.c.id < before)
-    return _rows(connection, PRODUCTS.rows, wanted)
+    return fetch(connection, PRODUCTS.rows, wanted)
 
 
 def find_drawer(connection: Connection) -> Drawer | None:
@@ -79,8 +80,8 @@ def find_drawer(connection: Connection) -> Drawer | None:
 
 def list_denominations(connection: Connection) -> list[Denomination]:
     """List what is known to be in the drawer, smallest value first."""
-    wanted = _select(DENOMINATIONS.rows).order_by(DENOMINATIONS_TABLE.c.value_minor)
-    return _rows(connection, DENOMINATIONS.rows, wanted)
+    wanted = select_rows(DENOMINATIONS.rows).order_by(DENOMINATIONS_TABLE.c.value_minor)
+    return fetch(connection, DENOMINATIONS.rows, wanted)
 
 
 def find_purchase(connection: Connection, number: int) -> Sold | None:
@@ -99,7 +100,7 @@ def list_purchases(
     limit: int,
 ) -> list[Sold]:
     """List purchases with their lines, the newest first. Source: R9."""
-    wanted = _select(PURCHASES.rows).order_by(PURCHASES_TABLE.c.number.desc()).limit(limit)
+    wanted = select_rows(PURCHASES.rows).order_by(PURCHASES_TABLE.c.number.desc()).limit(limit)
     if email_folded is not None:
         found = select(CUSTOMERS_TABLE.c.id).where(CUSTOMERS_TABLE.c.email_folded == email_folded)
         customer_id = connection.execute(found).scalar()
@@ -109,7 +110,7 @@ def list_purchases(
         wanted = wanted.where(PURCHASES_TABLE.c.customer_id == customer_id)
     if before is not None:
         wanted = wanted.where(PURCHASES_TABLE.c.number < before)
-    purchases = _rows(connection, PURCHASES.rows, wanted)
+    purchases = fetch(connection, PURCHASES.rows, wanted)
     items = _items_of(connection, [purchase.number for purchase in purchases])
     return [(purchase, items[purchase.number]) for purchase in purchases]
 
@@ -117,18 +118,18 @@ def list_purchases(
 def list_refunds(connection: Connection, purchase_number: int) -> list[GivenBack]:
     """List the refunds of a purchase, the oldest first."""
     wanted = (
-        _select(REFUNDS.rows)
+        select_rows(REFUNDS.rows)
         .where(REFUNDS_TABLE.c.purchase_number == purchase_number)
         .order_by(REFUNDS_TABLE.c.number)
     )
-    refunds = _rows(connection, REFUNDS.rows, wanted)
+    refunds = fetch(connection, REFUNDS.rows, wanted)
     lines = (
-        _select(REFUND_ITEMS.rows)
+        select_rows(REFUND_ITEMS.rows)
         .where(REFUND_ITEMS_TABLE.c.purchase_number == purchase_number)
         .order_by(REFUND_ITEMS_TABLE.c.refund_number, REFUND_ITEMS_TABLE.c.purchase_line)
     )
     by_refund: dict[int, list[RefundItem]] = {refund.number: [] for refund in refunds}
-    for item in _rows(connection, REFUND_ITEMS.rows, lines):
+    for item in fetch(connection, REFUND_ITEMS.rows, lines):
         by_refund[item.refund_number].append(item)
     return [(refund, by_refund[refund.number]) for refund in refunds]
 
@@ -142,10 +143,10 @@ def list_sessions(
     connection: Connection, *, before: int | None = None, limit: int
 ) -> list[DrawerSession]:
     """List drawer sessions, the newest first."""
-    wanted = _select(SESSIONS.rows).order_by(DRAWER_SESSIONS_TABLE.c.number.desc()).limit(limit)
+    wanted = select_rows(SESSIONS.rows).order_by(DRAWER_SESSIONS_TABLE.c.number.desc()).limit(limit)
     if before is not None:
         wanted = wanted.where(DRAWER_SESSIONS_TABLE.c.number < before)
-    return _rows(connection, SESSIONS.rows, wanted)
+    return fetch(connection, SESSIONS.rows, wanted)
 
 
 def list_movements(
@@ -154,14 +155,14 @@ def list_movements(
     """List what moved the drawer's cash in a session besides selling, the newest first."""
     number = DRAWER_MOVEMENTS_TABLE.c.number
     wanted = (
-        _select(DRAWER_MOVEMENTS.rows)
+        select_rows(DRAWER_MOVEMENTS.rows)
         .where(DRAWER_MOVEMENTS_TABLE.c.session_number == session_number)
         .order_by(number.desc())
         .limit(limit)
     )
     if before is not None:
         wanted = wanted.where(number < before)
-    return _rows(connection, DRAWER_MOVEMENTS.rows, wanted)
+    return fetch(connection, DRAWER_MOVEMENTS.rows, wanted)
 
 
 def rows_of(
@@ -174,33 +175,24 @@ def rows_of(
 ) -> list[R]:
     """Read rows of one table in an order, all of them or those that meet a condition."""
     columns = order if isinstance(order, list) else [order]
-    wanted = _select(rows).order_by(*columns).limit(limit)
+    wanted = select_rows(rows).order_by(*columns).limit(limit)
     if condition is not None:
         wanted = wanted.where(condition)
-    return _rows(connection, rows, wanted)
+    return fetch(connection, rows, wanted)
 
 
 def _items_of(connection: Connection, numbers: Sequence[int]) -> dict[int, list[PurchaseItem]]:
     wanted = (
-        _select(PURCHASE_ITEMS.rows)
+        select_rows(PURCHASE_ITEMS.rows)
         .where(PURCHASE_ITEMS_TABLE.c.purchase_number.in_(numbers))
         .order_by(PURCHASE_ITEMS_TABLE.c.purchase_number, PURCHASE_ITEMS_TABLE.c.line)
     )
     items: dict[int, list[PurchaseItem]] = {number: [] for number in numbers}
-    for item in _rows(connection, PURCHASE_ITEMS.rows, wanted):
+    for item in fetch(connection, PURCHASE_ITEMS.rows, wanted):
         items[item.purchase_number].append(item)
     return items
 
 
-def _select(rows: RowMap[Any]) -> Select[Any]:
-    return select(*(rows.table.c[name] for name in rows.columns))
-
-
-def _rows(connection: Connection, rows: RowMap[R], wanted: Select[Any]) -> list[R]:
-    found: Iterable[Any] = connection.execute(wanted)
-    return [rows.row(values, sqlite=False) for values in found]
-
-
 def _one(connection: Connection, rows: RowMap[R], condition: Any) -> R | None:  # noqa: ANN401 - a condition in SQL
-    found = _rows(connection, rows, _select(rows).where(condition))
+    found = fetch(connection, rows, select_rows(rows).where(condition))
     return found[0] if found else None
