@@ -201,3 +201,4 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
         if condition():
             return
         waited.wait(0.01)
+    raise AssertionError(f"it did not come about in {seconds} s")

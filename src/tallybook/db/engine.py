@@ -140,6 +140,7 @@ def _postgres_engine(url: URL, pool_size: int, pool_overflow: int) -> Engine:
         max_overflow=pool_overflow,
         pool_timeout=5,
         isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
         connect_args={
             "connect_timeout": 5,
             "application_name": "tallybook reader",

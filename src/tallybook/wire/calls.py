@@ -22,7 +22,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import cache, wraps
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import cache, partial, wraps
 from typing import Annotated, Any, cast, get_type_hints
 
 from fastapi import Body, Header
@@ -46,8 +48,13 @@ from tallybook.wire.problems import REFUSAL_IN_SCOPE, answer_problem, shown_name
 from tallybook.wire.refusals import refusals
 from tallybook.writer.model import Command, Operation, Outcome
 
+READERS = 15
+"""How many reads run at once; as many as there are connections to read with."""
+
 COMPLETION_SECONDS = 60
 """How long a copy of a call waits for the first one's reply. Units: seconds."""
+
+_READERS = ThreadPoolExecutor(READERS, thread_name_prefix="tallybook-read")
 
 _ALWAYS = (
     "request_malformed",
@@ -213,22 +220,31 @@ class CallRoute(APIRoute):
         return answer
 
 
-def _rendering(endpoint: Callable[..., Any], shape: Any) -> Callable[..., Response]:  # noqa: ANN401 - whatever pydantic takes for a type
-    """Let a read give its answer as bytes, from the thread that it runs in.
+def _rendering(
+    endpoint: Callable[..., Any],
+    shape: Any,  # noqa: ANN401 - whatever pydantic takes for a type
+) -> Callable[..., Awaitable[Response]]:
+    """Let a read give its answer as bytes, from the one thread that it runs in.
 
     FastAPI would send what it gives to a thread once more, to be checked and written there, and
     each way to a thread and back costs as much as a short read.
     """
     adapter = cache(lambda: TypeAdapter[Any](shape))
 
-    @wraps(endpoint)
-    def render(*given: object, **named: object) -> Response:
-        shown = endpoint(*given, **named)
+    def work(named: dict[str, Any]) -> Response:
+        shown = endpoint(**named)
         if isinstance(shown, Response):
             return shown
         checked = adapter().validate_python(shown, from_attributes=True)
         content = adapter().dump_json(checked, by_alias=True)
         return Response(content, media_type="application/json")
+
+    @wraps(endpoint)
+    async def render(**named: Any) -> Response:  # noqa: ANN401 - the read's own arguments
+        loop = asyncio.get_running_loop()
+        # With the call's context, so that what is logged there has the request's id.
+        run = partial(copy_context().run, partial(work, named))
+        return await loop.run_in_executor(_READERS, run)
 
     return render
 
