@@ -202,3 +202,9 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
             return
         waited.wait(0.01)
     raise AssertionError(f"it did not come about in {seconds} s")
+
+
+def threads_left() -> list[str]:
+    """List our threads that live. Those that read belong to the process, whatever was closed."""
+    names = [thread.name for thread in threading.enumerate() if "tallybook" in thread.name]
+    return [name for name in names if not name.startswith("tallybook-read")]

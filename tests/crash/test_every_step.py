@@ -27,8 +27,9 @@ def test_a_flow_killed_at_any_step_is_finished_the_same(
     found = crashing.crash(flow, f"sqlite:///{sqlite_template}")
 
     assert found.failures == []
-    # Calls that are answered at once may be recorded at once: then steps of a batch are not there.
-    not_there = found.steps // 3 if FLOWS[flow].calls else 10
+    # An import's calls that are answered at once may be recorded at once: then steps of a batch are
+    # not there. Elsewhere concurrency moves a few steps at most.
+    not_there = found.steps // 3 if flow == "CSV import of advances" else 10
     assert found.kills >= found.steps - not_there
     assert {"before BEGIN", "after BEGIN IMMEDIATE", "after COMMIT"} <= set(found.died_at)
     if FLOWS[flow].calls:

@@ -24,17 +24,14 @@ from tallybook.processor.client import HttpProcessor
 from tallybook.processor.port import TransferOrder
 from tallybook.processor.simulator import SimulatedProcessor
 from tallybook.writer.model import Command
+from tests.serving import threads_left
 
 
 @pytest.fixture(autouse=True)
 def no_threads_stay() -> Iterator[None]:
     """See that no writer outlives its engine, also where opening failed half-way."""
     yield
-    names = [thread.name for thread in threading.enumerate()]
-    # Threads that read belong to the process, and wait for the next engine.
-    assert [
-        name for name in names if "tallybook" in name and not name.startswith("tallybook-read")
-    ] == []
+    assert threads_left() == []
 
 
 def settings_for(url: str, home: Path, **given: object) -> Settings:

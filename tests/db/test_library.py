@@ -15,6 +15,7 @@ import tallybook
 from tallybook.entrypoints.progress import StopWhen
 from tallybook.kernel.progress import Stopped
 from tallybook.processor.port import ProcessorRejected, ProcessorUnknown, TransferOrder
+from tests.serving import threads_left
 
 ACCOUNT = "DE89 3704 0044 0532 0130 00"
 
@@ -54,11 +55,7 @@ class Bank:
 def book(book_url: str, tmp_path: Path) -> Iterator[tallybook.Tallybook]:
     with tallybook.open(book_url, home=tmp_path / "home") as book:
         yield book
-    names = [thread.name for thread in threading.enumerate()]
-    # Threads that read belong to the process, and wait for the next engine.
-    assert [
-        name for name in names if "tallybook" in name and not name.startswith("tallybook-read")
-    ] == []
+    assert threads_left() == []
 
 
 def code_of(call: Callable[[], Any]) -> str:

@@ -14,7 +14,8 @@ A write is an async function that takes a `Call` first:
         return await call.ask(CREATE_CUSTOMER, to_command(body))
 
 It takes the shortest way through the server: FastAPI describes it, and doesn't run it. Any other
-function is an ordinary FastAPI route, for reads, with its query held to what it declares.
+function is a FastAPI route, for reads, with its query held to what it declares; one that has a
+`response_model` runs in a thread of ours, which also writes its answer.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ READERS = 15
 COMPLETION_SECONDS = 60
 """How long a copy of a call waits for the first one's reply. Units: seconds."""
 
-_READERS = ThreadPoolExecutor(READERS, thread_name_prefix="tallybook-read")
+_READING = ThreadPoolExecutor(READERS, thread_name_prefix="tallybook-read")
 
 _ALWAYS = (
     "request_malformed",
@@ -244,7 +245,7 @@ def _rendering(
         loop = asyncio.get_running_loop()
         # With the call's context, so that what is logged there has the request's id.
         run = partial(copy_context().run, partial(work, named))
-        return await loop.run_in_executor(_READERS, run)
+        return await loop.run_in_executor(_READING, run)
 
     return render
 

@@ -101,13 +101,16 @@ async def _dates_to_run(context: CollectionContext, day: date) -> list[date]:
         return job, first_sent_on(connection) if job is None else None
 
     job, sent_on = await read(context, load)
-    if job is None:
-        first = sent_on or day
+    left_unfinished = job.running_on if job is not None else None
+    if left_unfinished is not None:
+        first = left_unfinished
+    elif job is not None and job.last_finished_on is not None:
+        first = job.last_finished_on + _DAY
     else:
-        first = job.running_on or (job.last_finished_on + _DAY if job.last_finished_on else day)
-    if first >= day:
-        return [first, day] if job is not None and job.running_on and first > day else [day]
-    return [first + timedelta(days=back) for back in range((day - first).days + 1)]
+        first = sent_on or day
+    if first < day:
+        return [first + timedelta(days=back) for back in range((day - first).days + 1)]
+    return [first, day] if left_unfinished is not None and first > day else [day]
 
 
 class _DailyRun:

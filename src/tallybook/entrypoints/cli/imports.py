@@ -15,11 +15,13 @@ group = typer.Typer(
     no_args_is_help=True,
 )
 
+FileOrInput = Annotated[Path, typer.Argument(help="The CSV file; - reads the standard input.")]
+
 
 @command(group, "advances")
 def import_advances(
     *,
-    file: Annotated[Path, typer.Argument(help="The CSV file; - reads the standard input.")],
+    file: FileOrInput,
     refused: Refused = None,
     database: Database = None,
     processor: Processor = None,
@@ -44,7 +46,7 @@ def import_advances(
 @command(group, "loans")
 def import_loans(
     *,
-    file: Annotated[Path, typer.Argument(help="The CSV file; - reads the standard input.")],
+    file: FileOrInput,
     refused: Refused = None,
     database: Database = None,
 ) -> None:
@@ -68,7 +70,7 @@ def import_loans(
 @command(group, "payments")
 def import_payments(
     *,
-    file: Annotated[Path, typer.Argument(help="The CSV file; - reads the standard input.")],
+    file: FileOrInput,
     refused: Refused = None,
     database: Database = None,
 ) -> None:
