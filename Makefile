@@ -17,7 +17,7 @@ INSTALLED := .venv/.installed
 UV_PIN := $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
 # The environment is ours alone: a surrounding one, or its search path, must not leak in.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX UV_PYTHON
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV CONDA_PREFIX UV_PYTHON
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .PHONY: help install demo serve test check lint types imports format openapi bench sim prove clean

@@ -11,12 +11,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.cli.forked import Forked
+
 PROGRAM = [str(Path(sys.executable).with_name("tallybook"))]
+"""What a person starts; the tests start most programs faster, by a fork (tests/cli/forked.py)."""
 PATIENCE_SECONDS = 60
 _KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR", "COVERAGE_PROCESS_START")
 
@@ -30,22 +34,29 @@ def run(
     *arguments: str, cwd: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        [*PROGRAM, *arguments],
-        cwd=cwd,
-        env=environment() if env is None else env,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    program = start(*arguments, cwd=cwd, env=env)
+    patience = threading.Timer(PATIENCE_SECONDS, program.kill)
+    patience.start()
+    try:
+        with ThreadPoolExecutor(1) as reading:
+            errors = reading.submit(program.stderr.read)
+            said = program.stdout.read()
+        return subprocess.CompletedProcess(arguments, program.wait(), said, errors.result())
+    finally:
+        patience.cancel()
+        program.close()
+
+
+def start(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Forked:
+    """Start a command and go on."""
+    return Forked(arguments, cwd, environment() if env is None else env)
 
 
 @dataclass
 class Server:
     """A running `tallybook serve`, or another command that listens."""
 
-    process: subprocess.Popen[str]
+    process: Forked
     said: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     port: int = 0
@@ -84,17 +95,8 @@ def serve(
     said_host: str = "127.0.0.1",
 ) -> Generator[Server]:
     """Start a server on a free port and wait until it listens; it is killed if it is left."""
-    process = subprocess.Popen(
-        [*PROGRAM, command, "--port", "0", *arguments],
-        cwd=cwd,
-        env=environment() if env is None else env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(command, "--port", "0", *arguments, cwd=cwd, env=env)
     server = Server(process)
-    assert process.stdout is not None
-    assert process.stderr is not None
     drains = [
         threading.Thread(target=_drain, args=(process.stderr, server.errors)),
     ]
@@ -117,8 +119,7 @@ def serve(
         process.wait()
         for drain in drains:
             drain.join()
-        process.stdout.close()
-        process.stderr.close()
+        process.close()
 
 
 def _drain(stream: Any, lines: list[str]) -> None:

@@ -3,7 +3,6 @@
 import json
 import signal
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +13,7 @@ import pytest
 import typer.main
 
 from tallybook.entrypoints.cli.main import app
-from tests.cli.programs import PROGRAM, environment, run, serve
+from tests.cli.programs import environment, run, serve, start
 from tests.serving import wait_until
 
 
@@ -130,21 +129,16 @@ def test_a_day_before_the_last_one_is_refused(tmp_path: Path) -> None:
 def test_catching_up_can_be_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     """Ctrl-C ends it between two items; the same command then goes on, and all dates are run."""
     run("run-day", "--date", "2026-03-02", cwd=tmp_path)
-    process = subprocess.Popen(
-        [*PROGRAM, "run-day", "--date", "2028-03-02"],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_until(lambda: last_day_run(tmp_path / "billing.db") > "2026-03-04", 60)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (
-        130,
-        "tallybook: Stopped. The same command goes on where this one ended.\n",
-    )
+    process = start("run-day", "--date", "2028-03-02", cwd=tmp_path)
+    try:
+        wait_until(lambda: last_day_run(tmp_path / "billing.db") > "2026-03-04", 60)
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(60), process.stderr.read()) == (
+            130,
+            "tallybook: Stopped. The same command goes on where this one ended.\n",
+        )
+    finally:
+        process.close()
     again = run("run-day", "--date", "2026-04-02", cwd=tmp_path)
     assert again.returncode in (0, 3), "0: reached, 3: the interrupted one had come further"
     last = date.fromisoformat(last_day_run(tmp_path / "billing.db")) + timedelta(days=5)

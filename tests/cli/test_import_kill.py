@@ -5,7 +5,6 @@ compared with the book, whatever was lost on the way.
 """
 
 import random
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +20,8 @@ from tallybook.collection.queries import list_items, list_transfers_of
 from tallybook.db.engine import open_database
 from tallybook.processor.model import ItemKind, Transfer, TransferState
 from tallybook.processor.simulator_log import LoggedCall, SimulatorLog
-from tests.cli.programs import PROGRAM, Server, environment, run, serve
+from tests.cli.forked import Forked
+from tests.cli.programs import Server, environment, run, serve, start
 from tests.importing import account
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "advances.csv"
@@ -43,7 +42,7 @@ class Bank:
         with closing(self.log.read_calls()) as calls:
             return list(calls)
 
-    def wait_for(self, count: int, process: subprocess.Popen[Any]) -> None:
+    def wait_for(self, count: int, process: Forked) -> None:
         """Wait until so many calls came in, or the caller has come to its end."""
         until = time.monotonic() + PATIENCE_SECONDS
         while len(self.calls()) < count and process.poll() is None:
@@ -113,13 +112,10 @@ def test_an_import_that_is_killed_goes_on_where_it_was(
         command = ["import", "advances", str(EXAMPLE)]
         env |= {"TALLYBOOK_PROCESSOR_URL": f"http://127.0.0.1:{processor.port}"}
         for count in sorted(draw.sample(range(lines - 100), KILLS)):
-            killed = subprocess.Popen(
-                [*PROGRAM, *command], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL
-            )
+            killed = start(*command, cwd=tmp_path, env=env)
             bank.wait_for(count, killed)
             time.sleep(draw.random() / 20)
-            killed.kill()
-            killed.wait()
+            killed.close()
         ended = run(*command, cwd=tmp_path, env=env)
         assert ended.returncode == 0, ended.stderr
         check_book(book_url, bank, lines, env, tmp_path)

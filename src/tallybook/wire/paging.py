@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query
+from pydantic import ConfigDict
 
 from tallybook.kernel.ids import parse_id
 from tallybook.kernel.refusal import Refusal, Refused
@@ -73,6 +74,9 @@ InPage = Annotated[Page, Depends(_page)]
 
 class ListOf(Answer, Generic[S]):
     """One page of a list."""
+
+    # The docstrings of a class that is made from this one would be looked for in every module.
+    model_config = ConfigDict(use_attribute_docstrings=False)
 
     data: list[S]
     has_more: bool
