@@ -10,8 +10,6 @@ PYTHON ?= python3
 WORKERS ?= 3
 ARGS ?=
 SCALE ?= 1
-COVERED := $(addprefix tests/,golden http unit)
-UNCOVERED := $(addprefix tests/,db cli crash fuzz proof properties races sim)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 UV_PIN := $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
@@ -20,7 +18,7 @@ UV_PIN := $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV CONDA_PREFIX UV_PYTHON
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help install demo serve test check lint types imports format openapi bench sim prove clean
+.PHONY: help install demo serve test check coverage lint types imports format openapi bench sim prove clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -55,11 +53,12 @@ serve: install ## serve the API on http://127.0.0.1:8000 (ARGS=... for options)
 test: install ## run the tests on SQLite and on a real PostgreSQL (WORKERS=3, ARGS='-k name', ARGS=--everything)
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
-# Watching every line makes a test two or three times as slow, and can't see into other processes:
-# coverage is what the tests in COVERED reach.
-check: lint types imports ## everything that must hold: lint, types, imports, tests with branch coverage
-	@$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered $(ARGS) $(COVERED)
-	@$(BIN)/pytest -n $(WORKERS) $(ARGS) src $(UNCOVERED)
+check: lint types imports test ## everything that must hold: lint, types, imports, tests on both databases
+
+# Not part of the check: watching every line makes a test two or three times as slow. It can't see
+# into other processes either, so it is told of the tests that stay in their own.
+coverage: install ## tell which branches the unit and HTTP tests reach
+	@$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered $(ARGS) tests/golden tests/http tests/unit
 
 lint: install ## check style and layout
 	@$(BIN)/ruff check
