@@ -139,29 +139,6 @@ def writing(url: str) -> Generator[tuple[Database, Door]]:
         database.close()
 
 
-def run_last_item(amount: int, ground: Ground) -> Result:
-    """Have 200 buyers at two servers want the last piece, again and again."""
-    url = _book(ground)
-    failures: list[str] = []
-
-    async def storm(shops: Shops, database: Database, door: Door) -> int:
-        did = 0
-        async with server_tills([lambda: shops.address(0), lambda: shops.address(1)]) as tills:
-            while did < amount and len(failures) < 20 and ground.may_go_on():
-                product = stock_up(door, f"last {did}", stock=1)
-                failures.extend(await storms.last_item(tills, database, product))
-                did += 1
-                ground.say(did, amount, "rounds")
-        return did
-
-    with writing(url) as (database, door), running_shops(url, ground.scratch) as shops:
-        fill_drawer(door)
-        plenty = stock_up(door, "plenty", stock=1)
-        did = asyncio.run(storm(shops, database, door))
-        failures += storms.look(database, sales=did, product=plenty, stock=1)
-    return Result(did, failures, f"{did * storms.BUYERS:,} requests at 2 servers")
-
-
 def run_one_key(amount: int, ground: Ground) -> Result:
     """Ask for 50 copies under each key at two servers, one of which is killed now and then."""
     url = _book(ground)
@@ -205,6 +182,5 @@ def run_one_key(amount: int, ground: Ground) -> Result:
 BANK = Check("bank, 16 clients", "seconds", full=1_800, in_check=10, run=run_bank, least=10)
 CHECKS = [
     BANK,
-    Check("last item", "rounds of 200 buyers", full=10_000, in_check=20, run=run_last_item),
     Check("one key", "keys x 50 copies", full=10_000, in_check=100, run=run_one_key),
 ]

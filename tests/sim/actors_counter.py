@@ -224,7 +224,7 @@ class CounterEar:
     def _open_drawer_session(self, asked: Any, code: str | None, body: Any) -> None:
         del body
         if code is None:
-            self.audit.count_drawer(dict(asked.counts))
+            self.audit.count_drawer(dict(asked.counts), opens=True)
 
     def _close_drawer_session(self, asked: Any, code: str | None, body: Any) -> None:
         if code is None:

@@ -1,18 +1,28 @@
-"""Who borrows, and who pays."""
+"""Who borrows, who pays, whose payment bounces, and what a gateway says of one."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from tallybook.loans.model import Interval, PaymentPolicy
+from tallybook.loans.model import Interval, PaymentPolicy, PaymentStatus
 from tallybook.loans.operations.creating import CREATE_LOAN, CreateLoan
 from tallybook.loans.operations.paying import MAKE_PAYMENT, MakePayment
+from tallybook.loans.operations.pending import (
+    BEGIN_PAYMENT,
+    SETTLE_PAYMENT,
+    BeginPayment,
+    SettlePayment,
+)
+from tallybook.loans.operations.reversing import REVERSE_PAYMENT, ReversePayment
 from tallybook.writer.model import Command, Outcome
 from tests.sim.witness import Witness, plain
 
 if TYPE_CHECKING:
     from tests.sim.story import Story
+
+_LAST_WORDS = (PaymentStatus.PAID, PaymentStatus.PAID, PaymentStatus.FAILED)
+"""What a gateway says that knows."""
 
 
 class LoanActors:
@@ -24,12 +34,22 @@ class LoanActors:
         self.audit = story.witness.loans
 
     def act(self) -> None:
-        """Borrow, or pay."""
+        """Borrow, pay, let a payment bounce, or hear from the gateway."""
         kind = self.chance.randrange(10)
         if not self.audit.loans or (kind == 0 and len(self.audit.loans) < 4):
             self._borrow()
+        elif kind == 1:
+            self._bounce()
+        elif kind in (2, 3):
+            self._settle()
         else:
             self._pay()
+
+    def come_to_rest(self) -> None:
+        """Let the gateway say at last what became of every payment."""
+        for ident in sorted(self.audit.loans):
+            for payment in sorted(self.audit.loans[ident]["pending"]):
+                self._say(ident, payment, self.chance.choice(_LAST_WORDS))
 
     def _borrow(self) -> None:
         chance, today = self.chance, self.story.world.clock.today()
@@ -56,7 +76,30 @@ class LoanActors:
         amount = chance.choice([due, due, due, due + 1, max(1, due // 2), 3 * due])
         number = chance.choice([None, None, unpaid[0]["number"] if unpaid else 1, 1])
         asked = MakePayment(ident, f"{amount // 100}.{amount % 100:02d}", installment_number=number)
-        self.story.ask(Command(MAKE_PAYMENT, asked, self.story.fresh_key()))
+        if chance.random() < 0.3:
+            key = self.story.fresh_key()
+            self.story.ask(Command(BEGIN_PAYMENT, BeginPayment(asked, key), key))
+        else:
+            self.story.ask(Command(MAKE_PAYMENT, asked, self.story.fresh_key()))
+
+    def _settle(self) -> None:
+        ident = self.chance.choice(sorted(self.audit.loans))
+        pending = sorted(self.audit.loans[ident]["pending"])
+        if pending:
+            said = self.chance.choice([*_LAST_WORDS, PaymentStatus.PENDING])
+            self._say(ident, self.chance.choice(pending), said)
+
+    def _say(self, ident: str, payment: str, said: PaymentStatus) -> None:
+        asked = SettlePayment(ident, payment, said)
+        self.story.ask(Command(SETTLE_PAYMENT, asked, self.story.fresh_key()))
+
+    def _bounce(self) -> None:
+        chance = self.chance
+        ident = chance.choice(sorted(self.audit.loans))
+        payments = sorted(self.audit.loans[ident]["payments"])
+        if payments:
+            asked = ReversePayment(ident, chance.choice(payments), "bounced")
+            self.story.ask(Command(REVERSE_PAYMENT, asked, self.story.fresh_key()))
 
 
 class LoanEar:
@@ -77,8 +120,20 @@ class LoanEar:
                 start=asked.start_on.toordinal(), policy=asked.payment_policy.value,
                 after=asked.delinquent_after,
             )  # fmt: skip
+        elif name == "reverse_payment" and code is None:
+            self.audit.reverse(asked.loan_id, asked.payment_id)
+            self.witness.reached["loan payment bounced"] += 1
+        elif name == "settle_payment" and code is None:
+            if asked.status is not PaymentStatus.PENDING:
+                is_paid = asked.status is PaymentStatus.PAID
+                self.audit.settle(asked.loan_id, asked.payment_id, paid=is_paid)
+            self.witness.reached[f"loan payment begun, then {asked.status.value}"] += 1
+        elif name == "settle_payment":
+            self.witness.wrong.append(f"the gateway's word was refused with {code}: {asked}")
         elif name == "make_payment":
             self._paid(asked, code, outcome)
+        elif name == "begin_payment":
+            self._paid(asked.asked, code, outcome)
 
     def _paid(self, asked: Any, code: str | None, outcome: Outcome) -> None:
         whole, _, part = asked.amount.partition(".")
@@ -90,6 +145,8 @@ class LoanEar:
                 self.witness.wrong.append(f"payment refused with {code}, auditor: {reasons}")
         elif reasons:
             self.witness.wrong.append(f"payment taken against {reasons}: {asked}")
+        elif isinstance(outcome.value, tuple):  # begun: the payment and its loan
+            self.audit.begin(asked.loan_id, outcome.value[0].id, amount)
         else:
             self.audit.pay(asked.loan_id, outcome.value.id, amount)
             self.witness.reached["loan payment"] += 1

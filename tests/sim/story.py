@@ -88,7 +88,7 @@ class Story:
                 return [None] * len(commands)
             outcomes = self.world.door.group(commands)
         for command, outcome in zip(commands, outcomes, strict=True):
-            if command.key is not None:
+            if command.key is not None and not outcome.pending:
                 self.replies.append((command, outcome))
         return list(outcomes)
 
@@ -226,6 +226,7 @@ class Story:
         for inbox in self.inboxes:
             while inbox.coming:
                 inbox.deliver()
+        self.loans.come_to_rest()
         for day in range(DAYS_TO_REST):
             if self.collection.is_at_rest():
                 break

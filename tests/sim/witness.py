@@ -68,6 +68,7 @@ class Witness:
     def _on_collection_send_installment(self, asked: Any, outcome: Outcome) -> None:
         del asked
         if outcome.value is not None:
+            self.transfers.match()
             self._begin(outcome.value)
 
     def _begin(self, transfer: Any) -> None:

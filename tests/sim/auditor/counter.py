@@ -59,13 +59,20 @@ class CounterAudit:
         self.pieces[value] = count
         self._post(cash__drawer=change, cash__float=-change)
 
-    def count_drawer(self, counted: dict[int, int]) -> int:
-        """Count the drawer: what was uncounted is counted now, the rest is over or short."""
-        difference = worth(counted) - worth(self.pieces) - self.uncounted
+    def count_drawer(self, counted: dict[int, int], *, opens: bool = False) -> int:
+        """Count the drawer: what was uncounted is counted now, the rest is over or short.
+
+        A drawer that holds nothing when a session opens is filled: that is no surprise.
+        """
+        expected = worth(self.pieces) + self.uncounted
+        difference = worth(counted) - expected
         # What nobody counted is not there: a count names every kind of piece.
         self.pieces = {value: counted.get(value, 0) for value in {*self.pieces, *counted}}
         self.uncounted = 0
-        self._post(cash__drawer=difference, over_short=-difference)
+        if opens and not expected:
+            self._post(cash__drawer=difference, cash__float=-difference)
+        else:
+            self._post(cash__drawer=difference, over_short=-difference)
         return difference
 
     def move_cash(self, amount: int, pieces: dict[int, int]) -> None:

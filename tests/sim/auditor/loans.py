@@ -30,34 +30,57 @@ class LoanAudit:
         self.loans[ident] = {
             "principal": principal, "interest": interest, "total": principal + interest,
             "rows": rows, "policy": policy, "after": after, "payments": {}, "shown": "active",
+            "pending": {},
         }  # fmt: skip
 
     def why_not_paid(self, ident: str, amount: int, number: int | None) -> set[str]:
         """List what stands against a payment; empty: it must be taken. Source: L5."""
         loan = self._filled(ident)
+        reserved = {row for _, row in loan["pending"].values()}
         unpaid = [row for row in loan["rows"] if row["paid"] < row["amount"]]
-        if loan["policy"] == "flexible":
-            # Received money is never turned away; only a row that is not next can be refused.
-            named = next((r for r in loan["rows"] if r["number"] == number), None)
-            if number is None or (unpaid and unpaid[0]["number"] == number):
-                return set()
-            is_paid = named is not None and named["paid"] >= named["amount"]
-            return {"installment_already_paid" if is_paid else "installment_not_next"}
-        if not unpaid:
-            return {"loan_closed", "installment_already_paid"}
+        free = [row for row in unpaid if row["number"] not in reserved]
         reasons: set[str] = set()
-        if number is not None and number != unpaid[0]["number"]:
-            is_paid = loan["rows"][number - 1]["paid"] >= loan["rows"][number - 1]["amount"]
-            reasons.add("installment_already_paid" if is_paid else "installment_not_next")
-        if amount != unpaid[0]["amount"]:
+        if number is not None and not (free and free[0]["number"] == number):
+            named = loan["rows"][number - 1]
+            if named["paid"] >= named["amount"]:
+                reasons.add("installment_already_paid")
+            else:
+                is_reserved = number in reserved
+                reasons.add("installment_reserved" if is_reserved else "installment_not_next")
+        if loan["policy"] == "flexible":
+            return reasons  # received money is never turned away
+        if not free:
+            return reasons | {"installment_reserved" if unpaid else "loan_closed"}
+        if amount != free[0]["amount"]:
             reasons.add("payment_amount_mismatch")
         return reasons
 
     def pay(self, ident: str, payment: str, amount: int) -> None:
         """Take a payment; an exact one stays with the row it was made for. Source: L5, L7."""
         loan = self._filled(ident)
-        row = next((r["number"] for r in loan["rows"] if r["paid"] < r["amount"]), None)
-        loan["payments"][payment] = (amount, row if loan["policy"] == "exact" else None)
+        row = self._next_free(loan) if loan["policy"] == "exact" else None
+        loan["payments"][payment] = (amount, row)
+
+    def begin(self, ident: str, payment: str, amount: int) -> None:
+        """Know of a payment that a gateway decides: it reserves its row. Source: L8."""
+        loan = self._filled(ident)
+        loan["pending"][payment] = (amount, self._next_free(loan))
+
+    def settle(self, ident: str, payment: str, *, paid: bool) -> None:
+        """Take the gateway's word on a pending payment. Source: L8."""
+        loan = self.loans[ident]
+        amount, row = loan["pending"].pop(payment)
+        if paid:
+            loan["payments"][payment] = (amount, row if loan["policy"] == "exact" else None)
+
+    @staticmethod
+    def _next_free(loan: dict[str, Any]) -> int | None:
+        reserved = {row for _, row in loan["pending"].values()}
+        for row in loan["rows"]:
+            if row["paid"] < row["amount"] and row["number"] not in reserved:
+                number: int = row["number"]
+                return number
+        return None
 
     def reverse(self, ident: str, payment: str) -> None:
         """Take a payment back: its row is open again. Source: L7."""

@@ -30,6 +30,8 @@ class TransferAudit:
         self.identities: dict[str, tuple[str, str, int]] = {}
         """Transaction id to direction, account and amount, where rows tell them."""
         self.dismissed: set[str] = set()
+        self.is_matched = False
+        """Whether the run that is on has given orphans to the unknowns they name."""
         self.covered: set[int] = set()
         self.complete_days: list[int] = []
 
@@ -72,6 +74,7 @@ class TransferAudit:
 
     def start_run(self) -> None:
         """Begin a run, or go on with one: whatever was answered before is settled by it."""
+        self.is_matched = False
         for transfer in self.transfers.values():
             transfer["is_new"] = False
 
@@ -112,6 +115,16 @@ class TransferAudit:
 
     def settle(self) -> None:
         """Fold every transfer's rows; orphans go to the unknowns they name. Source: P4, P6."""
+        self.match()
+        for ident, transfer in self.transfers.items():
+            if not transfer["is_new"]:  # sent after this run had settled
+                self._settle(ident)
+
+    def match(self) -> None:
+        """Give orphans to the unknowns they name, once a run, before it sends. Source: P6."""
+        if self.is_matched:
+            return
+        self.is_matched = True
         orphans = [
             (min(rows)[0], txn)
             for txn, rows in self.rows.items()
@@ -128,9 +141,6 @@ class TransferAudit:
                     self.accept(ident, txn)
                     transfer["reached"].add("unknown matched by a report")
                     break
-        for ident, transfer in self.transfers.items():
-            if not transfer["is_new"]:  # sent after this run had settled
-                self._settle(ident)
 
     def rule(self, ident: str, action: str, txn: str | None = None) -> None:
         """Take a person's word. Source: P2, P9."""
