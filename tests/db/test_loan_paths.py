@@ -3,7 +3,9 @@
 Each ends with `verify`: the ledger, the kept sums and the payments agree.
 """
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +16,8 @@ import pytest
 from tallybook.ambient.clock import ManualClock
 from tallybook.entrypoints.library import Tallybook, open_book
 from tallybook.kernel.refusal import Refused
+from tallybook.loans.tasks import paying
+from tallybook.loans.tasks.gateway import Charge, Charged
 from tests.played import DictatedProcessor
 
 pytestmark = pytest.mark.played
@@ -350,6 +354,29 @@ def test_a_failed_payment_frees_its_row(lender: Lender) -> None:
     assert lender.refusal("POST", path, {"amount": "110.00"}) == "installment_reserved"
     lender.book.call("POST", f"{path}/{waiting['id']}/settlement", {"status": "failed"})
     assert lender.book.make_payment(loan, "110.00")["outstanding"] == "0.00"
+
+
+def test_a_copy_of_a_request_whose_process_died_is_told_that_it_is_pending(
+    lender: Lender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loan = lender.loan(lender.customer())
+
+    async def die(charge: Charge) -> Charged:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lender.book.engine.gateway, "charge", die)
+        with pytest.raises(CancelledError):
+            lender.book.make_payment(loan, "27.50", method="mock_paid", idempotency_key="k")
+    lender.clock.advance(seconds=paying.SILENT_SECONDS + 1)
+    monkeypatch.setattr(paying, "LOOK_SECONDS", 0.01)
+    told = lender.book.make_payment(loan, "27.50", method="mock_paid", idempotency_key="k")
+    assert (told["status"], told["reason"]) == ("pending", "the gateway's answer was lost")
+    again = lender.book.make_payment(loan, "27.50", method="mock_paid", idempotency_key="k")
+    assert again == told
+    settle = f"/loans/{loan}/payments/{told['id']}/settlement"
+    assert lender.book.call("POST", settle, {"status": "paid"})["status"] == "paid"
+    assert lender.book.get_outstanding(loan) == Decimal("82.50")
 
 
 # -- given up --------------------------------------------------------------------------------------

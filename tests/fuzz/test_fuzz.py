@@ -9,7 +9,7 @@ from tests.fuzz.api import Held, fuzz, fuzzed_engine, look
 from tests.fuzz.generated import ask_generated
 from tests.fuzz.readers import Readers
 
-REQUESTS = 2_400
+REQUESTS = 2_500
 """On each database."""
 INPUTS = 6_000
 MOVE_MONEY = [

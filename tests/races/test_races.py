@@ -15,8 +15,8 @@ from tests.proof.races import BANK
 from tests.races import storms
 from tests.races.tills import DoorTill, fill_drawer, stock_up
 
-ROUNDS = 20
-KEYS = 100
+ROUNDS = 100
+KEYS = 500
 
 
 @pytest.fixture

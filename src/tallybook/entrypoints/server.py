@@ -27,6 +27,7 @@ from tallybook.entrypoints.errors import ExitCode
 from tallybook.entrypoints.garbage import keep_what_is_loaded
 from tallybook.entrypoints.restored import keep_anchored, write_anchor
 from tallybook.entrypoints.scheduler import Scheduler
+from tallybook.loans.tasks.paying import answer_abandoned
 from tallybook.retail.tasks.invoices import InvoiceMailer, send_by_smtp, send_to_spool
 
 _log = logging.getLogger("tallybook.serve")
@@ -52,6 +53,7 @@ async def _serve(engine: Engine, listener: socket.socket) -> None:
         to_thread.current_default_thread_limiter().total_tokens = readers
         # What a killed server had in the air is unknown from now on, not from the next run on.
         await expire_intents(engine)
+        await answer_abandoned(engine)
         scheduler = make_scheduler(engine)
         server = _Server(_config(engine, settings), lambda: _announce(settings, listener))
         with _signals(server, scheduler), _mailing(engine):

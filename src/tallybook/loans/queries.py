@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from typing import Any
 
@@ -230,3 +230,11 @@ def find_payment(connection: Connection, payment_id: str) -> Payment | None:
     """Find a payment."""
     found = fetch(connection, PAYMENTS.rows, select_rows(PAYMENTS.rows).where(_P.id == payment_id))
     return found[0] if found else None
+
+
+def list_unanswered(connection: Connection, before: datetime) -> list[Payment]:
+    """List pending payments of before an instant whose request still waits for its reply."""
+    wanted = select_rows(PAYMENTS.rows).where(
+        _P.status == PaymentStatus.PENDING, _P.received_at < before, _P.request_key.is_not(None)
+    )
+    return fetch(connection, PAYMENTS.rows, wanted)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import Protocol
 
+from tallybook.ambient.clock import Clock
 from tallybook.collection.tasks.paying import NO_REPLY, see_through
+from tallybook.db.engine import Database
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.loans.model import Loan, Payment, PaymentStatus
 from tallybook.loans.operations.paying import MakePayment
@@ -16,6 +19,7 @@ from tallybook.loans.operations.pending import (
     BeginPayment,
     SettlePayment,
 )
+from tallybook.loans.queries import list_unanswered
 from tallybook.loans.tasks.gateway import Charge, Charged, Gateway
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command, Outcome
@@ -24,6 +28,10 @@ COMPLETION_SECONDS = 60
 """How long a copy of a request waits for the first one's reply."""
 GATEWAY_SECONDS = 30
 """How long a gateway may take; what it has not said by then is pending."""
+SILENT_SECONDS = GATEWAY_SECONDS + 10
+"""A payment without an answer for so long was begun by a process that is gone."""
+LOOK_SECONDS = 1
+"""How often a copy that waits looks whether the first one is gone."""
 
 _log = logging.getLogger("tallybook.loans")
 
@@ -32,8 +40,18 @@ class GatewayContext(Protocol):
     """One running engine, as payments through a gateway see it."""
 
     @property
+    def database(self) -> Database:
+        """Where payments are kept."""
+        ...
+
+    @property
     def door(self) -> Door:
         """Where every write goes."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """What time it is."""
         ...
 
     @property
@@ -48,7 +66,8 @@ async def pay_through_gateway(
     """Put a payment on record, ask the gateway, and answer with what it says.
 
     Whoever asked may go away: what was begun is finished. A copy with the same key waits.
-    Where this process dies in between, the payment stays pending until somebody settles it.
+    Where this process dies in between, the payment stays pending until somebody settles it, and
+    the reply says so (`answer_abandoned`).
 
     Raises: Refused `busy`, `shutting_down` before anything was begun; `outcome_unknown`.
     """
@@ -82,8 +101,36 @@ async def _ask(context: GatewayContext, payment: Payment, loan: Loan) -> Charged
 
 
 async def _wait(context: GatewayContext, command: Command) -> Outcome:
-    try:
-        async with asyncio.timeout(COMPLETION_SECONDS):
-            return await context.door.ask_until_complete(command)
-    except TimeoutError:
-        raise Refused(Refusal("outcome_unknown")) from None
+    until = context.clock.monotonic() + COMPLETION_SECONDS
+    while context.clock.monotonic() < until:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                return await context.door.ask_until_complete(command)
+        except TimeoutError:
+            await answer_abandoned(context)
+    raise Refused(Refusal("outcome_unknown"))
+
+
+async def answer_abandoned(context: GatewayContext) -> int:
+    """Answer requests whose process died before it heard the gateway: their payment is pending.
+
+    Should the process be alive after all, what it hears still settles the payment.
+    """
+
+    def load() -> list[Payment]:
+        before = context.clock.now() - timedelta(seconds=SILENT_SECONDS)
+        with context.database.reader() as connection:
+            return list_unanswered(connection, before)
+
+    payments = await asyncio.to_thread(load)
+    reason = "the gateway's answer was lost"
+    await context.door.ask_chunk(
+        [
+            Command(
+                SETTLE_PAYMENT,
+                SettlePayment(each.loan_id, each.id, PaymentStatus.PENDING, reason=reason),
+            )
+            for each in payments
+        ]
+    )
+    return len(payments)
