@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import time
-import traceback
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 
-from tests.proof.check import Check, Ground, Result, ground
+from tests.proof.check import Check
+from tests.proof.doing import do_check, do_named
 from tests.proof.rows import all_checks
 from tests.proof.table import Row, render, render_failures
 
@@ -30,33 +33,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for check in checks
         if not asked.only or any(_fits(name, check.name) for name in asked.only)
     ]
-    return run(chosen, asked.scale, minutes=asked.minutes)
+    lanes = min(asked.lanes, len(chosen))
+    return run(chosen, asked.scale, minutes=asked.minutes, lanes=lanes)
 
 
-def run(checks: Sequence[Check], scale: float, *, minutes: float | None = None) -> int:
-    """Run checks one after another and print the table. An error in one is its failure."""
-    rows: list[Row] = []
-    for check in checks:
-        amount = check.asked(scale)
-        print(f"{check.name}: {amount:,} {check.unit}", file=sys.stderr, flush=True)
-        began = time.monotonic()
-        with ground(minutes=minutes, loud=True) as place:
-            result = _try(check, amount, place)
-        rows.append(Row(check, amount, result, time.monotonic() - began))
-        print("  " + " | ".join(rows[-1].cells()[2:]), file=sys.stderr, flush=True)
+def run(
+    checks: Sequence[Check], scale: float, *, minutes: float | None = None, lanes: int = 1
+) -> int:
+    """Run checks, in several processes if there are several lanes, and print the table."""
+    if lanes > 1:
+        do = partial(do_named, scale=scale, minutes=minutes)
+        with ProcessPoolExecutor(lanes, get_context("spawn"), max_tasks_per_child=1) as pool:
+            done = list(pool.map(do, [check.name for check in checks]))
+    else:
+        done = [do_check(check, scale, minutes) for check in checks]
+    rows = [Row(check, *each) for check, each in zip(checks, done, strict=True)]
     print(render(rows))
     failures = render_failures(rows)
     if failures:
         print(failures)
     return 1 if failures or not rows else 0
-
-
-def _try(check: Check, amount: int, place: Ground) -> Result:
-    try:
-        return check.run(amount, place)
-    except Exception as error:  # noqa: BLE001 - one check that breaks must not hide the others
-        traceback.print_exc()
-        return Result(0, [f"it broke: {type(error).__name__}: {error}"])
 
 
 def _fits(asked: str, name: str) -> bool:
@@ -69,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", default=[], metavar="NAME",
                         help="only the rows with this in their name; may be repeated")  # fmt: skip
     parser.add_argument("--minutes", type=float, help="stop each row after so many minutes")
+    parser.add_argument("--lanes", type=int, default=os.cpu_count() or 1,
+                        help="how many rows run at a time (default: one a core)")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list the rows and end")
     return parser
 

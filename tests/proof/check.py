@@ -12,6 +12,8 @@ from tempfile import TemporaryDirectory
 
 from tests.postgres import Server
 
+SAID_EVERY_SECONDS = 15
+
 
 @dataclass(frozen=True)
 class Result:
@@ -50,6 +52,8 @@ class Ground:
     """Where a check runs: a folder of its own, a PostgreSQL if it wants one, time, an audience."""
 
     scratch: Path
+    name: str = ""
+    """Whose it is: several checks may speak at a time."""
     minutes: float | None = None
     """How long one check may take; what is not done by then is told as not done."""
     loud: bool = False
@@ -65,20 +69,17 @@ class Ground:
         return time.monotonic() - self._began < self.minutes * 60
 
     def say(self, done: int, total: int, what: str = "") -> None:
-        """Show progress, often on a terminal and now and then elsewhere; cheap to call."""
+        """Show progress now and then; cheap to call."""
         now = time.monotonic()
-        on_terminal = sys.stderr.isatty()
-        if not self.loud or now - self._said < (0.5 if on_terminal else 30):
+        if not self.loud or now - self._said < SAID_EVERY_SECONDS:
             return
         self._said = now
-        text = f"  {done:,} of {total:,} {what} ({now - self._began:.0f} s)"
-        print(f"\r\033[K{text}" if on_terminal else text, end="" if on_terminal else "\n",
-              file=sys.stderr, flush=True)  # fmt: skip
+        self.tell(f"{done:,} of {total:,} {what} ({now - self._began:.0f} s)")
 
     def tell(self, line: str) -> None:
         """Write one line for whoever reads along."""
         if self.loud:
-            print(f"\r  {line}", file=sys.stderr, flush=True)
+            print(f"  {self.name}: {line}", file=sys.stderr, flush=True)
 
     def postgres(self) -> str:
         """Give the URL of a PostgreSQL in which databases may be made, started when first asked."""
@@ -100,11 +101,11 @@ class Ground:
 
 @contextmanager
 def ground(
-    *, minutes: float | None = None, loud: bool = False, postgres_url: str = ""
+    name: str = "", *, minutes: float | None = None, loud: bool = False, postgres_url: str = ""
 ) -> Generator[Ground]:
     """Make the ground for one check, and clear it away."""
     with TemporaryDirectory(prefix="tallybook-proof-") as folder:
-        place = Ground(Path(folder), minutes, loud, _postgres_url=postgres_url)
+        place = Ground(Path(folder), name, minutes, loud, _postgres_url=postgres_url)
         try:
             yield place
         finally:

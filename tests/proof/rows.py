@@ -8,9 +8,9 @@ from tests.proof.check import Check
 
 # Each module has `CHECKS`, a list of what it adds. A file that proves something new joins here.
 MODULES: tuple[str, ...] = (
-    "tests.proof.counter",
     "tests.proof.simulator",
     "tests.proof.planted",
+    "tests.proof.counter",
     "tests.proof.crashes",
     "tests.proof.races",
     "tests.proof.kills",
