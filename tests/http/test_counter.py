@@ -261,6 +261,26 @@ def test_denominations(shop: Served) -> None:
     assert shop.get(f"{API}/denominations/500.00").json() == changed.json()
 
 
+def test_a_drawer_is_worth_no_more_than_an_amount_may_be(shop: Served) -> None:
+    many = 10**9
+    rich = {"value": "9000000.00", "available_count": many}
+    assert shop.post(f"{API}/denominations", rich).code == "amount_invalid"
+    assert shop.post(f"{API}/denominations", rich | {"available_count": 0}).status == 201
+    assert shop.put(f"{API}/denominations/9000000", {"available_count": many}).code == (
+        "amount_invalid"
+    )
+    counts = {"counts": [{"value": "9000000.00", "count": many}]}
+    assert shop.post(f"{API}/drawer-sessions", counts).code == "amount_invalid"
+    assert shop.post(f"{API}/drawer-sessions", {"counts": []}).status == 201
+    session = f"{API}/drawer-sessions/1"
+    assert shop.post(f"{session}/close", counts).code == "amount_invalid"
+    paid_in = {"direction": "in", "amount": "9999999999999.99", "reason": "x"}
+    assert shop.post(f"{session}/movements", paid_in).status == 201
+    assert shop.post(f"{session}/movements", paid_in).code == "amount_invalid"
+    before = shop.get(session).json()
+    assert before["status"] == "open"
+
+
 def test_receipts_as_page_and_text(shop: Served) -> None:
     shop.post(f"{API}/purchases", EXAMPLE | {"paid_amount": 128_000})
     text = shop.get(f"{API}/purchases/1/receipt")

@@ -129,7 +129,7 @@ async def create_denomination(call: Call, body: NewDenomination) -> Response:
 @ROUTER.put(
     "/denominations/{value}",
     response_model=DenominationView,
-    responses=refusals("denomination_not_found", "drawer_currency_differs"),
+    responses=refusals("amount_invalid", "denomination_not_found", "drawer_currency_differs"),
 )
 async def set_denomination(call: Call, value: str, body: DenominationCount) -> Response:
     """Set how many pieces of a value are in the drawer; the difference came from the float."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
-from tallybook.kernel.money import format_amount
+from tallybook.kernel.money import MINOR_MAX, format_amount
 from tallybook.kernel.refusal import Refusal
 from tallybook.ledger.model import Chart
 from tallybook.retail.model import (
@@ -84,6 +84,8 @@ class SetDenominationOperation:
             ids,
         )
         counts = {**till.counts, command.value_minor: command.count}
+        if (refusal := _check_worth(till, counts, "available_count")) is not None:
+            return refusal
         reply = Reply(201 if command.is_new else 200, shown)
         return _decision(till, movement, counts, reply)
 
@@ -118,8 +120,9 @@ class OpenSessionOperation:
         if till.drawer.open_session is not None:
             details = {"session_id": till.drawer.open_session}
             return Refusal("drawer_session_open", details=details)
-        if (unknown := _find_unknown(till, command.counts, "counts")) is not None:
-            return unknown
+        refusal = _find_unknown(till, command.counts, "counts") or _check_count(command.counts)
+        if refusal is not None:
+            return refusal
         number = till.drawer.sessions_count + 1
         till = replace(
             till, drawer=replace(till.drawer, open_session=number, sessions_count=number)
@@ -188,6 +191,8 @@ class MoveCashOperation:
         counts = add_pieces(till.counts, pieces)
         if any(count < 0 for count in counts.values()):
             return _too_much(till, command.amount_minor)
+        if (refusal := _check_worth(till, counts, "amount", uncounted)) is not None:
+            return refusal
         kind = MovementKind.PAY_IN if command.is_in else MovementKind.PAY_OUT
         movement = _movement(till, kind, pieces, uncounted, command.reason, moment, ids)
         return _decision(till, movement, counts, Reply(201, show_movement(movement)))
@@ -219,8 +224,10 @@ class CloseSessionOperation:
     ) -> Decision | Refusal:
         """Close it, unless it is closed."""
         till = open_till(view, self._terms)
-        refusal = _check_session(view, command.session_number) or _find_unknown(
-            till, command.counts, "counts"
+        refusal = (
+            _check_session(view, command.session_number)
+            or _find_unknown(till, command.counts, "counts")
+            or _check_count(command.counts)
         )
         session = view.row(SESSIONS, command.session_number)
         if refusal is not None or session is None:
@@ -308,6 +315,19 @@ def _decision(
         events=(moved,),
         reply=reply,
     )
+
+
+def _check_worth(
+    till: Till, counts: Mapping[int, int], param: str, uncounted_minor: int = 0
+) -> Refusal | None:
+    """See that a drawer will be worth no more than any amount may be."""
+    worth = value_of(tuple(counts.items())) + till.drawer.uncounted_minor + uncounted_minor
+    return Refusal("amount_invalid", param=param) if worth > MINOR_MAX else None
+
+
+def _check_count(counted: Pieces) -> Refusal | None:
+    """See that what was counted is worth no more than any amount may be."""
+    return Refusal("amount_invalid", param="counts") if value_of(counted) > MINOR_MAX else None
 
 
 def _check_session(view: View, number: int) -> Refusal | None:
