@@ -233,6 +233,22 @@ def test_a_bad_address_is_refused(standing: Served, path: str, status: int, code
     assert (refused.status, refused.code) == (status, code)
 
 
+@pytest.mark.parametrize("number", [2**31 - 1, 2**31, 2**63 - 1, 2**63])
+def test_no_page_starts_after_what_no_column_holds(standing: Served, number: int) -> None:
+    document = standing.get("/openapi.json").json()
+    paths = [
+        path
+        for path, methods in document["paths"].items()
+        if "{" not in path
+        and "starting_after"
+        in {parameter["name"] for parameter in methods.get("get", {}).get("parameters", ())}
+    ]
+    assert len(paths) > 10
+    for path in paths:
+        answer = standing.get(f"{path}?starting_after={number}")
+        assert (answer.status, answer.code) in {(200, None), (422, "field_invalid")}, (path, answer)
+
+
 def test_a_write_takes_no_query(standing_on_sqlite: Served) -> None:
     refused = standing_on_sqlite.post("/api/v1/customers?name=B", GOOD)
     assert (refused.code, refused.json()["param"]) == ("field_invalid", "name")

@@ -42,7 +42,11 @@ def list_ledger_accounts(
     """List accounts with their balances, the newest account first."""
     with context.database.snapshot() as connection:
         found = queries.list_balances(
-            connection, as_of=as_of, book=book, before_id=page.after_number(), limit=page.limit + 1
+            connection,
+            as_of=as_of,
+            book=book,
+            before_id=page.after_number(ACCOUNT_ID_MAX),
+            limit=page.limit + 1,
         )
     return page_of(found, page, show_account)
 

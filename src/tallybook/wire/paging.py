@@ -15,6 +15,7 @@ from tallybook.wire.fields import Answer
 
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
+NUMBER_MAX = 2**63 - 1
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -40,15 +41,19 @@ class Page:
             raise bad_cursor(f"it is not an id that starts with {prefix}_")
         return ident
 
-    def after_number(self) -> int | None:
-        """Read the cursor as a number; None for the first page. Raises: Refused `field_invalid`."""
+    def after_number(self, largest: int = NUMBER_MAX) -> int | None:
+        """Read the cursor as a number, no larger than what the list's numbers are kept in.
+
+        None for the first page. Raises: Refused `field_invalid`.
+        """
         if self.starting_after is None:
             return None
         if not (self.starting_after.isascii() and self.starting_after.isdigit()):
             raise bad_cursor("it is not a number")
-        if len(self.starting_after) > 18:
+        number = int(self.starting_after)
+        if number > largest:
             raise bad_cursor("it is larger than any number here")
-        return int(self.starting_after)
+        return number
 
 
 def bad_cursor(fault: str) -> Refused:

@@ -156,7 +156,7 @@ def list_products(
             connection,
             active=active,
             sku=sku,
-            before=page.after_number(),
+            before=page.after_number(COUNT_MAX),
             limit=page.limit + 1,
         )
     return page_of(found, page, show_product)
