@@ -8,7 +8,6 @@ one database asks for it by name: `sqlite_url`, `postgres_url`, `sqlite_book_url
 import os
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +16,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 
+from tests.memory import keep_files_in_memory
 from tests.postgres import UNPLUGGED, URL_VARIABLE, Databases, PostgresMissing, Server
 
 # Every run draws the same cases, so that a red run is about the change and not about luck.
@@ -26,11 +26,6 @@ settings.register_profile("explore", max_examples=2_000, deadline=None, print_bl
 settings.load_profile("ci")
 
 _shared_server = pytest.StashKey[Server]()
-
-MEMORY = Path("/dev/shm")
-MEMORY_BYTES = 4 * 1024**3
-"""How much must be free there before files of tests are kept in memory."""
-
 
 PLAYED_ON_POSTGRES = 6
 """Of tests that play weeks of business dates, one in so many is played on PostgreSQL as well."""
@@ -62,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the one PostgreSQL that all workers share, in the process that outlives them."""
-    _keep_files_in_memory()
+    keep_files_in_memory()
     for name in [name for name in os.environ if name.startswith("TALLYBOOK_")]:
         if not name.startswith("TALLYBOOK_TEST_"):
             del os.environ[name]  # what somebody has set for their own book must not reach a test
@@ -76,14 +71,6 @@ def pytest_configure(config: pytest.Config) -> None:
         return  # each test that needs it will say so
     config.stash[_shared_server] = server
     os.environ[URL_VARIABLE] = server.url  # the workers inherit it
-
-
-def _keep_files_in_memory() -> None:
-    """Let temporary files lie in memory where there is room: no test cuts the power."""
-    is_there = MEMORY.is_dir() and os.access(MEMORY, os.W_OK | os.X_OK)
-    if is_there and "TMPDIR" not in os.environ and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
-        os.environ["TMPDIR"] = str(MEMORY)  # for the workers and for every process of a test
-        tempfile.tempdir = None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
+from tests.memory import keep_files_in_memory
 from tests.proof.check import Check
 from tests.proof.doing import do_check, do_named
 from tests.proof.rows import all_checks
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for check in checks
         if not asked.only or any(_fits(name, check.name) for name in asked.only)
     ]
+    keep_files_in_memory()
     lanes = min(asked.lanes, len(chosen))
     return run(chosen, asked.scale, minutes=asked.minutes, lanes=lanes)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.postgres import Server
+from tests.postgres import DURABLE, UNPLUGGED, Server
 
 SAID_EVERY_SECONDS = 15
 
@@ -84,12 +84,12 @@ class Ground:
     def postgres(self) -> str:
         """Give the URL of a PostgreSQL in which databases may be made, started when first asked."""
         if not self._postgres_url:
-            self._postgres_url = self.own_postgres().url
+            self._postgres_url = self.own_postgres(UNPLUGGED).url
         return self._postgres_url
 
-    def own_postgres(self) -> Server:
+    def own_postgres(self, settings: Mapping[str, str] = DURABLE) -> Server:
         """Start one more PostgreSQL, for a check that stops and crashes it as it likes."""
-        server = Server.create()
+        server = Server.create(settings)
         self._servers.append(server)
         return server
 
