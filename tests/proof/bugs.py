@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -257,6 +257,32 @@ def _claims_unseen(right: Wrong) -> Wrong:
     return lambda plan, row: plan.status == "active" and row.state in ("planned", "waiting")
 
 
+def _bounced_still_counts(right: Wrong) -> Wrong:
+    def take_back(view: Any, draft: Any, payment: Any, *told: Any) -> Any:
+        after = right(view, draft, payment, *told)
+        draft.loan = replace(
+            draft.loan, received_minor=draft.loan.received_minor + payment.amount_minor
+        )
+        return after
+
+    return take_back
+
+
+def _interest_first(right: Wrong) -> Wrong:
+    def earned(terms: Any, coverage: Any) -> Any:
+        return min(terms.interest_minor, right(terms, coverage) * 2)
+
+    return earned
+
+
+def _a_week_late(right: Wrong) -> Wrong:
+    def since(terms: Any, coverage: Any) -> Any:
+        day = right(terms, coverage)
+        return day and day + timedelta(days=7)
+
+    return since
+
+
 _MOVES = "collection.operations.transfers"
 _FOLDS = (f"{_MOVES}:fold_facts", "collection.operations.items:fold_facts")
 
@@ -305,6 +331,13 @@ BUGS: list[Bug] = [
         _each_part_alone),
     Bug("a count leaves uncounted cash out", ["retail.operations.drawer:compare_count"],
         _uncounted_stays),
+    Bug("a pending payment reserves nothing", ["loans.operations.paying:reserved_rows"],
+        always(frozenset[int]())),
+    Bug("a bounced payment still counts", ["loans.operations.reversing:take_back"],
+        _bounced_still_counts),
+    Bug("interest is earned before it is paid", ["loans.rules.books:earned_interest"],
+        _interest_first),
+    Bug("a loan is delinquent a week late", ["loans.rules.books:delinquent_on"], _a_week_late),
     Bug("the same message makes a second bill", ["bills.operations.taking:_identity"],
         _always_fresh),
     Bug("a part payment is lost", ["bills.rules.billing:_choose"], _only_exact),
