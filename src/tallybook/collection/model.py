@@ -113,11 +113,6 @@ class Plan:
         """Tell the date that its due dates are counted from: one period before the first."""
         return self.anchor_on or add_days(self.first_due_on, -self.interval_days)
 
-    @property
-    def debits_a_day(self) -> int:
-        """Tell how many debits one bank account takes in a run. Source: A11."""
-        return 1 if self.on_failed_debit is OnFailedDebit.END_OF_PLAN else 2
-
 
 class InstallmentState(StrEnum):
     """Where a plan row stands; what became of its debit is the transfer's to tell."""
