@@ -23,6 +23,8 @@ _log = logging.getLogger("tallybook.writer")
 
 BATCH_MAX = 256
 """Interactive commands committed together at most; they never wait for the batch to fill."""
+TURNS_MAX = 64
+"""How many turns of an event loop commands are gathered at most while each turn brings more."""
 CHUNK = 500
 """Bulk commands committed together. Between two chunks the interactive ones have their turn."""
 QUEUE_MAX = 20_000
@@ -61,8 +63,13 @@ class Door:
         bulk_lanes: int = 0,
     ) -> None:
         self._waiting: deque[_Asked] = deque()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
+        """What came up in an event loop while it had more to read, to be handed over together."""
         self._bulk: deque[tuple[Sequence[Command], Future[list[Outcome]]]] = deque()
-        self._wake = threading.Condition()
+        lock = threading.Lock()
+        self._wake = threading.Condition(lock)
+        """Told of interactive commands; and of bulk work, where no other thread takes that."""
+        self._wake_bulk = threading.Condition(lock) if bulk_lanes else self._wake
         self._closing = False
         self._completions: dict[str, list[_Waiter]] = {}
         self.on_batch: Callable[[int], None] = _tell_nobody
@@ -84,7 +91,8 @@ class Door:
     def waiting(self) -> int:
         """Tell how many commands wait to be written."""
         with self._wake:
-            return len(self._waiting) + sum(len(commands) for commands, _ in self._bulk)
+            bulk = sum(len(commands) for commands, _ in self._bulk)
+            return len(self._waiting) + sum(map(len, self._gathered.values())) + bulk
 
     @property
     def is_open(self) -> bool:
@@ -103,11 +111,18 @@ class Door:
 
         Raises: Refused `busy` or `shutting_down` before anything was begun.
         """
+        self._refuse_if_closing()
         loop = asyncio.get_running_loop()
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            gathered = self._gathered[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        if len(self._waiting) + len(gathered) >= QUEUE_MAX:
+            raise Refused(Refusal("busy"))
+        # Nobody else waits for it: an asker who goes away gives up the answer, not the command.
         future: asyncio.Future[Outcome] = loop.create_future()
-        self._submit(_Asked(command, future, loop))
-        # Shielded: a client that goes away must not cancel what others may wait for.
-        return await asyncio.shield(future)
+        gathered.append(_Asked(command, future, loop))
+        return await future
 
     async def ask_until_complete(self, command: Command) -> Outcome:
         """Ask again under the same key until whoever began it has completed it. Source: T5."""
@@ -163,7 +178,7 @@ class Door:
         with self._wake:
             self._refuse_if_closing()
             self._bulk.append((commands, future))
-            self._wake.notify_all()
+            self._wake_bulk.notify()
         return future
 
     async def ask_chunk(self, commands: Sequence[Command]) -> list[Outcome]:
@@ -177,6 +192,7 @@ class Door:
         with self._wake:
             self._closing = True
             self._wake.notify_all()
+            self._wake_bulk.notify_all()
         for thread in self._threads:
             thread.join()
         for lane in self._lanes:
@@ -188,7 +204,28 @@ class Door:
             if len(self._waiting) >= QUEUE_MAX:
                 raise Refused(Refusal("busy"))
             self._waiting.append(asked)
-            self._wake.notify_all()
+            self._wake.notify()
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, known: int = 0, turn: int = 1) -> None:
+        """Hand over what was gathered, once a turn of the loop has brought nothing more.
+
+        To wake the writer for the first of many would leave it a batch of one, and both threads
+        would fight for the interpreter. One caller alone waits for one idle turn, and no clock.
+        """
+        count = len(self._gathered[loop])
+        if known < count < BATCH_MAX and turn < TURNS_MAX:
+            loop.call_soon(self._hand_over, loop, count, turn + 1)
+            return
+        gathered = self._gathered.pop(loop)
+        with self._wake:
+            if not self._closing:
+                self._waiting.extend(gathered)
+                self._wake.notify()
+                return
+        # The threads may be gone already; nothing of it was begun.
+        for asked in gathered:
+            if not asked.future.done():
+                asked.future.set_exception(Refused(Refusal("shutting_down")))
 
     def _refuse_if_closing(self) -> None:
         if self._closing:
@@ -197,6 +234,7 @@ class Door:
     # -- the writers' side
 
     def _serve(self, lane: Lane, takes_asked: bool, takes_bulk: bool) -> None:  # noqa: FBT001 - a thread's arguments
+        wake = self._wake if takes_asked else self._wake_bulk
         while True:
             asked: list[_Asked] = []
             chunk = None
@@ -211,7 +249,7 @@ class Door:
                         break
                     if self._closing:
                         return
-                    self._wake.wait()
+                    wake.wait()
             if asked:
                 _answer(asked, self._run(lane, [each.command for each in asked]))
             if chunk is not None:
