@@ -11,9 +11,10 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from sqlalchemy import text
+from starlette.applications import Starlette
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as StarletteScope
 
 from tallybook.access.model import Scope
@@ -133,6 +134,10 @@ class _Application(FastAPI):
     """
 
     envelope: Callable[[ASGIApp], Envelope]
+
+    async def __call__(self, scope: StarletteScope, receive: Receive, send: Send) -> None:
+        """Serve, as Starlette does: FastAPI would see for each request whether it is traced."""
+        await Starlette.__call__(self, scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the layers together, the outermost last."""

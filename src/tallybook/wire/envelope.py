@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -48,6 +48,12 @@ Admit = Callable[[Scope], Awaitable[ASGIApp | None]]
 """Asked of each request once its route is known: None lets it in, else this answers it."""
 
 
+WRITE_WHOLE = "tallybook.write_whole"
+"""The name of a server's extension that writes a short answer in one piece."""
+WriteWhole = Callable[[Message, Message], Awaitable[bool]]
+"""Given both messages of an answer; tells whether it took them, or they are to be sent as ever."""
+_NONE: Mapping[str, Any] = {}
+
 _TOLD = (
     ("command", COMMAND_IN_SCOPE),
     ("refusal", REFUSAL_IN_SCOPE),
@@ -88,12 +94,22 @@ class Envelope:
         request_id = _given_id(scope) or self._ids.fresh()
         REQUEST_ID.set(request_id)
         status = 0
+        write: WriteWhole | None = scope.get("extensions", _NONE).get(WRITE_WHOLE)
+        held: Message | None = None
 
         async def send_signed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, held
             if message["type"] == "http.response.start":
                 status = message["status"]
                 _add_headers(message, request_id)
+                if write is not None:
+                    held = message
+                    return
+            elif held is not None and write is not None:
+                start, held = held, None
+                if await write(start, message):
+                    return
+                await send(start)
             await send(message)
 
         try:
@@ -105,7 +121,7 @@ class Envelope:
             status = status or 499
         except Exception:
             _log.exception("a request broke")
-            if status:
+            if status and held is None:
                 raise  # half an answer is out: only closing the connection can tell the client
             broken = Refusal("internal_error", details={"request_id": request_id})
             await answer_problem(scope, broken)(scope, receive, send_signed)

@@ -91,8 +91,7 @@ class Door:
     def waiting(self) -> int:
         """Tell how many commands wait to be written."""
         with self._wake:
-            bulk = sum(len(commands) for commands, _ in self._bulk)
-            return len(self._waiting) + sum(map(len, self._gathered.values())) + bulk
+            return self._count_asked() + sum(len(commands) for commands, _ in self._bulk)
 
     @property
     def is_open(self) -> bool:
@@ -111,17 +110,15 @@ class Door:
 
         Raises: Refused `busy` or `shutting_down` before anything was begun.
         """
-        self._refuse_if_closing()
         loop = asyncio.get_running_loop()
-        gathered = self._gathered.get(loop)
-        if gathered is None:
-            gathered = self._gathered[loop] = []
-            loop.call_soon(self._hand_over, loop)
-        if len(self._waiting) + len(gathered) >= QUEUE_MAX:
-            raise Refused(Refusal("busy"))
         # Nobody else waits for it: an asker who goes away gives up the answer, not the command.
         future: asyncio.Future[Outcome] = loop.create_future()
-        gathered.append(_Asked(command, future, loop))
+        with self._wake:
+            self._refuse_if_not_taken()
+            if loop not in self._gathered:
+                self._gathered[loop] = []
+                loop.call_soon(self._hand_over, loop)
+            self._gathered[loop].append(_Asked(command, future, loop))
         return await future
 
     async def ask_until_complete(self, command: Command) -> Outcome:
@@ -191,6 +188,9 @@ class Door:
         """Finish everything that waits, then stop. New commands are refused from now on."""
         with self._wake:
             self._closing = True
+            for gathered in self._gathered.values():
+                self._waiting.extend(gathered)
+            self._gathered.clear()
             self._wake.notify_all()
             self._wake_bulk.notify_all()
         for thread in self._threads:
@@ -200,9 +200,7 @@ class Door:
 
     def _submit(self, asked: _Asked) -> None:
         with self._wake:
-            self._refuse_if_closing()
-            if len(self._waiting) >= QUEUE_MAX:
-                raise Refused(Refusal("busy"))
+            self._refuse_if_not_taken()
             self._waiting.append(asked)
             self._wake.notify()
 
@@ -212,20 +210,22 @@ class Door:
         To wake the writer for the first of many would leave it a batch of one, and both threads
         would fight for the interpreter. One caller alone waits for one idle turn, and no clock.
         """
-        count = len(self._gathered[loop])
-        if known < count < BATCH_MAX and turn < TURNS_MAX:
-            loop.call_soon(self._hand_over, loop, count, turn + 1)
-            return
-        gathered = self._gathered.pop(loop)
         with self._wake:
-            if not self._closing:
-                self._waiting.extend(gathered)
-                self._wake.notify()
+            gathered = self._gathered.get(loop, ())
+            if known < len(gathered) < BATCH_MAX and turn < TURNS_MAX:
+                loop.call_soon(self._hand_over, loop, len(gathered), turn + 1)
                 return
-        # The threads may be gone already; nothing of it was begun.
-        for asked in gathered:
-            if not asked.future.done():
-                asked.future.set_exception(Refused(Refusal("shutting_down")))
+            self._waiting.extend(gathered)
+            self._gathered.pop(loop, None)
+            self._wake.notify()
+
+    def _refuse_if_not_taken(self) -> None:
+        self._refuse_if_closing()
+        if self._count_asked() >= QUEUE_MAX:
+            raise Refused(Refusal("busy"))
+
+    def _count_asked(self) -> int:
+        return len(self._waiting) + sum(map(len, self._gathered.values()))
 
     def _refuse_if_closing(self) -> None:
         if self._closing:
