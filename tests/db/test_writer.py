@@ -1,5 +1,6 @@
 """The one door for writes: groups, keys, culprits, lost commits, races, kills. Source: T5."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -269,6 +270,49 @@ def test_commands_that_wait_commit_together_and_see_each_other(book: Book) -> No
     assert book.counted("a") == 40
 
 
+def test_what_an_event_loop_asks_for_while_it_has_more_to_do_commits_together(book: Book) -> None:
+    door = book.door()
+    sizes: list[int] = []
+    door.on_batch = sizes.append
+
+    async def ask_in_several_turns() -> list[Outcome]:
+        asked: list[asyncio.Task[Outcome]] = []
+        for _ in range(20):
+            asked += [asyncio.create_task(door.ask(count("a"))) for _ in range(2)]
+            await asyncio.sleep(0)
+        return await asyncio.gather(*asked)
+
+    outcomes = asyncio.run(ask_in_several_turns())
+    assert [json.loads(each.body)["count"] for each in outcomes] == list(range(1, 41))
+    assert sizes == [40]
+
+
+def test_an_asker_who_goes_away_takes_nothing_along(book: Book) -> None:
+    door = book.door()
+
+    async def ask_and_go() -> Outcome:
+        gone, stays = (asyncio.create_task(door.ask(count("a"))) for _ in range(2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        return await stays
+
+    assert json.loads(asyncio.run(ask_and_go()).body)["count"] == 2
+    assert door.waiting == 0
+
+
+def test_a_loop_that_ends_before_its_turn_is_over_leaves_what_it_asked_for(book: Book) -> None:
+    door = book.door()
+
+    async def ask_and_end() -> None:
+        asking = asyncio.create_task(door.ask(count("a")))
+        await asyncio.sleep(0)
+        assert not asking.done()
+
+    asyncio.run(ask_and_end())
+    door.close()
+    assert book.counted("a") == 1
+
+
 def test_copies_of_a_key_in_one_batch_are_one(book: Book) -> None:
     door = book.door()
     outcomes = together(door, [count("a", key="k") for _ in range(20)])
@@ -343,20 +387,23 @@ class WatchedConnection:
     def __init__(self, inner: WriteConnection) -> None:
         self._inner = inner
         self.locked: list[list[str]] = []
+        self.trips: list[list[str]] = []
+        """Of each round trip before the last: which tables it reads."""
 
     def begin(self) -> Any:
         self.locked.append([])
-        return WatchedTx(self._inner.begin(), self.locked[-1])
+        return WatchedTx(self._inner.begin(), self.locked[-1], self.trips)
 
     def close(self) -> None:
         self._inner.close()
 
 
 class WatchedTx:
-    def __init__(self, inner: Tx, locked: list[str]) -> None:
-        self._inner, self._locked = inner, locked
+    def __init__(self, inner: Tx, locked: list[str], trips: list[list[str]]) -> None:
+        self._inner, self._locked, self._trips = inner, locked, trips
 
     def run(self, steps: Sequence[Step]) -> list[list[Any]]:
+        self._trips.append([s.rows.name for s in steps if isinstance(s, Select)])
         self._locked += (s.rows.name for s in steps if isinstance(s, Select) and s.lock)
         return self._inner.run(steps)
 
@@ -365,6 +412,17 @@ class WatchedTx:
 
     def rollback(self) -> None:
         self._inner.rollback()
+
+
+def test_needs_that_follow_from_nothing_are_loaded_in_one_round_trip(book: Book) -> None:
+    watched: list[WatchedConnection] = []
+
+    def watch(inner: WriteConnection) -> WatchedConnection:
+        watched.append(WatchedConnection(inner))
+        return watched[0]
+
+    assert book.door(watch).ask_now(count("a", key="k")).status == 200
+    assert watched[0].trips == [["jobs", "commands"], ["chain_heads", "row_seals"]]
 
 
 def test_a_lock_that_comes_up_late_is_taken_in_order_from_the_start(book: Book) -> None:

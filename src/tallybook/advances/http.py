@@ -109,7 +109,7 @@ async def perform(call: Call, body: NewAdvance) -> Response:
 
 async def _perform(call: Call, body: NewAdvance) -> Response:
     context = cast("AdvanceContext", call.context)
-    call.request.scope[COMMAND_IN_SCOPE] = "advances.perform_advance"
+    call.scope[COMMAND_IN_SCOPE] = "advances.perform_advance"
     currency = body.currency or context.currency
     asked = BeginAdvance(
         number_hash=_hash_of(body.dst_bank_account, context),

@@ -89,4 +89,6 @@ def _fold(email: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
+    if text.isascii() and text.isprintable():
+        return True
     return not any(unicodedata.category(character) in _NEVER_IN_TEXT for character in text)

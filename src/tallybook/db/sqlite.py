@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ PRAGMAS = (
     # INSERT OR REPLACE would otherwise slip past the triggers that keep rows for ever.
     "PRAGMA recursive_triggers = ON",
     "PRAGMA cache_size = -65536",
+    # 16 MB of log before it is folded in. Batches write the same pages again and again: the later
+    # they are, the fewer are copied, which took a fifth of the COMMIT's processor time.
+    "PRAGMA wal_autocheckpoint = 4000",
 )
 
 
@@ -39,6 +43,9 @@ class SqliteConnection:
         """Open a transaction. Locks: the database's one write lock, at once."""
         if self._connection is None:
             self._connection = connect(self._path)
+            # A statement of many rows notes what it would have to undo: in a file it cost a batch
+            # a fifteenth of its processor time. Reads keep theirs in files: they may be large.
+            self._connection.execute("PRAGMA temp_store = MEMORY")
         self._connection.execute("BEGIN IMMEDIATE")
         return _SqliteTx(self._connection)
 
@@ -112,12 +119,8 @@ class _SqliteTx:
         self._connection.executemany(text, [step.rows.sqlite_values(row) for row in step.values])
 
     def _update(self, step: Update) -> None:
-        rows = step.rows
-        order = [rows.columns.index(name) for name in (*_changed(rows), *rows.key)]
-        parameters: list[tuple[Any, ...]] = []
-        for row in step.values:
-            values = rows.sqlite_values(row)
-            parameters.append(tuple(values[index] for index in order))
+        rows, ordered = step.rows, _update_order(step.rows)
+        parameters = [ordered(rows.sqlite_values(row)) for row in step.values]
         self._connection.executemany(_update_text(rows), parameters)
 
 
@@ -154,6 +157,12 @@ def _changed(rows: RowMap[Any]) -> tuple[str, ...]:
     SQLite would then look for rows that refer to it, by reading whole tables where no index helps.
     """
     return tuple(name for name in rows.columns if name not in rows.key)
+
+
+@cache
+def _update_order(rows: RowMap[Any]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Put a row's values into the order in which an update names its columns."""
+    return itemgetter(*(rows.columns.index(name) for name in (*_changed(rows), *rows.key)))
 
 
 @cache

@@ -26,7 +26,8 @@ class RowMap(Generic[R]):
     def __init__(self, table: Table, model: type[R], *, key: Sequence[str]) -> None:
         self.table = table
         self.model = model
-        self.name = table.name
+        # Exactly a text: SQLAlchemy's own kind of it costs dear wherever it is hashed.
+        self.name = "".join(table.name)
         self.key = tuple(key)
         self.columns = tuple(item.name for item in fields(model))  # pyright: ignore[reportArgumentType] - R is a dataclass
         self.types = tuple(postgresql_type(table, name) for name in self.columns)
@@ -56,6 +57,8 @@ class RowMap(Generic[R]):
 
     def sqlite_values(self, row: R) -> tuple[Any, ...]:
         """Take a row's values in column order, as SQLite keeps them."""
+        if not self._to_sqlite:
+            return self._values(row)
         values = list(self._values(row))
         for index, convert in self._to_sqlite:
             if values[index] is not None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as StarletteScope
 
 from tallybook.access.model import Scope
@@ -85,7 +88,7 @@ def make_app(
     Whoever calls it in their own process, with the book in their hands, needs no guard.
     """
     settings = engine.settings
-    app = FastAPI(
+    app = _Application(
         title=settings.project_name,
         version=settings.version,
         openapi_url=None,
@@ -95,7 +98,6 @@ def make_app(
         lifespan=lifespan,
     )
     app.state.engine = engine
-    app.state.body_limit = settings.body_limit
     routes = make_routes(settings.api_v1_prefix)
     table = RouteTable(routes)
     app.router.routes.extend([TableRoute(table), *routes])
@@ -112,7 +114,7 @@ def make_app(
     if settings.docs_page:
         add_docs_page(app, app.title)
     add_problem_handlers(app)
-    app.add_middleware(
+    app.envelope = partial(
         Envelope,
         clock=engine.clock,
         ids=engine.ids,
@@ -122,6 +124,25 @@ def make_app(
         quiet=_QUIET,
     )
     return app
+
+
+class _Application(FastAPI):
+    """FastAPI's application with our envelope around it, in the place of its own middleware.
+
+    That looks at each request for what we never ask of it (traces, a last resort, a body limit),
+    and stood before the envelope, in the way of calls that need nothing of FastAPI.
+    """
+
+    envelope: Callable[[ASGIApp], Envelope]
+
+    async def __call__(self, scope: StarletteScope, receive: Receive, send: Send) -> None:
+        """Serve, as Starlette does: FastAPI would see for each request whether it is traced."""
+        await Starlette.__call__(self, scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the layers together, the outermost last."""
+        inner = AsyncExitStackMiddleware(self.router)
+        return self.envelope(ExceptionMiddleware(inner, self.exception_handlers))
 
 
 def _make_admission(engine: Context) -> Admit:

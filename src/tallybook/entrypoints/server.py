@@ -25,6 +25,7 @@ from tallybook.entrypoints.daily import make_scheduler
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
 from tallybook.entrypoints.garbage import keep_what_is_loaded
+from tallybook.entrypoints.protocol import WholeAnswers
 from tallybook.entrypoints.restored import keep_anchored, write_anchor
 from tallybook.entrypoints.scheduler import Scheduler
 from tallybook.loans.tasks.paying import answer_abandoned
@@ -86,7 +87,7 @@ def _mailing(engine: Engine) -> Generator[None]:
 def _config(engine: Engine, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         make_app(engine),
-        http="httptools",
+        http=WholeAnswers,
         ws="none",
         lifespan="off",
         log_config=None,

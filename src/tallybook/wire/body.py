@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
 
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.json_reader import read_json
@@ -20,29 +21,31 @@ BODY_SECONDS = 30
 JSON = "application/json"
 
 
-async def read_body(request: Request, *, limit: int = BODY_LIMIT) -> bytes:
+async def read_body(
+    headers: Mapping[bytes, bytes], receive: Receive, *, limit: int = BODY_LIMIT
+) -> bytes:
     """Read a body whole, and no more of it than is allowed.
 
     What Content-Length says is believed only where it says too much.
 
     Raises: Refused `body_too_large`, `body_too_slow`; ClientDisconnect.
     """
-    announced = request.headers.get("content-length")
-    if announced is not None and announced.isdigit() and int(announced) > limit:
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > limit:
         raise Refused(Refusal("body_too_large", details={"limit": limit}))
-    message = await request.receive()
+    message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         body: bytes = message.get("body", b"")
         _refuse_longer(len(body), limit)
         return body
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await _rest(request, message, limit)
+            return await _rest(receive, message, limit)
     except TimeoutError:
         raise Refused(Refusal("body_too_slow")) from None
 
 
-async def _rest(request: Request, message: Any, limit: int) -> bytes:  # noqa: ANN401 - an ASGI message
+async def _rest(receive: Receive, message: Message, limit: int) -> bytes:
     parts: list[bytes] = []
     length = 0
     while message["type"] == "http.request":
@@ -52,7 +55,7 @@ async def _rest(request: Request, message: Any, limit: int) -> bytes:  # noqa: A
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
-        message = await request.receive()
+        message = await receive()
     raise ClientDisconnect
 
 
@@ -61,12 +64,12 @@ def _refuse_longer(length: int, limit: int) -> None:
         raise Refused(Refusal("body_too_large", details={"limit": limit}))
 
 
-def check_type(headers: Headers, *allowed: str) -> None:
+def check_type(headers: Mapping[bytes, bytes], *allowed: str) -> None:
     """See that a body is of an allowed type, in UTF-8 where it names a character set.
 
     Raises: Refused `content_type_unsupported`.
     """
-    given = headers.get("content-type", "")
+    given = headers.get(b"content-type", b"").decode("latin-1")
     if given in allowed:
         return
     kind, *parameters = (part.strip().lower() for part in given.split(";"))
@@ -76,19 +79,24 @@ def check_type(headers: Headers, *allowed: str) -> None:
 
 
 async def read_input(
-    request: Request, shape: TypeAdapter[Any], *, limit: int = BODY_LIMIT, optional: bool = False
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    shape: TypeAdapter[Any],
+    *,
+    limit: int = BODY_LIMIT,
+    optional: bool = False,
 ) -> Any:  # noqa: ANN401 - what the shape says
     """Read a JSON body into the model that a call declares.
 
     Raises: Refused, by what is wrong with it; ClientDisconnect.
     """
     if not optional:
-        check_type(request.headers, JSON)
-    body = await read_body(request, limit=limit)
+        check_type(headers, JSON)
+    body = await read_body(headers, receive, limit=limit)
     if optional:
         if not body:
             return None
-        check_type(request.headers, JSON)
+        check_type(headers, JSON)
     value = read_json(body)
     try:
         return shape.validate_python(value)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache, partial, wraps
@@ -33,6 +33,7 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -57,6 +58,7 @@ COMPLETION_SECONDS = 60
 
 _READING = ThreadPoolExecutor(READERS, thread_name_prefix="tallybook-read")
 
+_NOTHING: frozenset[str] = frozenset()
 _ALWAYS = (
     "request_malformed",
     "field_invalid",
@@ -81,12 +83,17 @@ _WRITES = ("key_invalid", "key_reused_with_other_input", "outcome_unknown", "shu
 class Call:
     """One write on its way in: the engine, the idempotency key, and the request behind them."""
 
-    __slots__ = ("context", "key", "request")
+    __slots__ = ("context", "headers", "key", "receive", "scope")
 
-    def __init__(self, context: Context, key: str | None, request: Request) -> None:
+    def __init__(self, context: Context, scope: Scope, receive: Receive) -> None:
+        """Take a request as the server gives it. Raises: Refused `key_invalid`."""
+        headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         self.context = context
-        self.key = scoped_key(key, request.scope.get(CLIENT_IN_SCOPE))
-        self.request = request
+        self.scope = scope
+        self.receive = receive
+        self.headers: Mapping[bytes, bytes] = dict(reversed(headers))
+        """By their names in lower case; of several of one name the first."""
+        self.key = scoped_key(idempotency_key(headers), scope.get(CLIENT_IN_SCOPE))
 
     async def ask(self, operation: Operation[Any], asked: object) -> Response:
         """Put a command through the door under this call's key, and answer with its outcome."""
@@ -95,7 +102,7 @@ class Call:
     def respond(self, outcome: Outcome) -> Response:
         """Answer with how a command ended."""
         if outcome.refusal is not None:
-            self.request.scope[REFUSAL_IN_SCOPE] = outcome.refusal.code
+            self.scope[REFUSAL_IN_SCOPE] = outcome.refusal.code
         return respond(outcome)
 
     async def outcome(self, operation: Operation[Any], asked: object) -> Outcome:
@@ -104,7 +111,7 @@ class Call:
         Raises: Refused `busy`, `shutting_down`; `outcome_unknown` where the first copy takes
             longer than a minute.
         """
-        self.request.scope[COMMAND_IN_SCOPE] = operation.name
+        self.scope[COMMAND_IN_SCOPE] = operation.name
         command = Command(operation, asked, self.key)
         outcome = await self.context.door.ask(command)
         if not (outcome.pending and outcome.replayed):
@@ -120,9 +127,9 @@ class Call:
 
         Raises: Refused `body_too_large`, `content_type_unsupported`.
         """
-        body = await read_body(self.request, limit=limit)
+        body = await read_body(self.headers, self.receive, limit=limit)
         if body:
-            check_type(self.request.headers, *types)
+            check_type(self.headers, *types)
         return body
 
 
@@ -196,7 +203,7 @@ class CallRoute(APIRoute):
         }
 
         async def strict(request: Request) -> Response:
-            _check_query(request, known)
+            _check_query(request.scope, known)
             return await handler(request)
 
         return strict
@@ -207,11 +214,10 @@ class CallRoute(APIRoute):
         run = cast("Callable[..., Awaitable[Response]]", endpoint)
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            request = Request(scope, receive, send)
             try:
-                _check_query(request, set())
-                call = Call(scope["app"].state.engine, idempotency_key(request.headers), request)
-                arguments = await read(request)
+                _check_query(scope, _NOTHING)
+                call = Call(scope["app"].state.engine, scope, receive)
+                arguments = await read(call)
                 arguments[call_name] = call
                 response = await run(**arguments)
             except Refused as refused:
@@ -287,7 +293,7 @@ def _described(endpoint: Callable[..., Any], hints: dict[str, Any]) -> Callable[
 
 def _reader_of(
     endpoint: Callable[..., Any], hints: dict[str, Any], limit: int | None
-) -> Callable[[Request], Awaitable[dict[str, Any]]]:
+) -> Callable[[Call], Awaitable[dict[str, Any]]]:
     """Prepare how a plain route's arguments are read: path parameters and one body."""
     parameters = inspect.signature(endpoint).parameters
     paths = {
@@ -298,29 +304,34 @@ def _reader_of(
     shape = TypeAdapter[Any](hints["body"]) if "body" in parameters else None
     optional = shape is not None and parameters["body"].default is None
 
-    async def read(request: Request) -> dict[str, Any]:
+    async def read(call: Call) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
         for name, adapter in paths.items():
             try:
-                arguments[name] = adapter.validate_python(request.path_params[name])
+                arguments[name] = adapter.validate_python(call.scope["path_params"][name])
             except ValidationError:
                 raise Refused(Refusal("id_invalid")) from None
         if shape is not None:
-            most = limit or getattr(request.app.state, "body_limit", BODY_LIMIT)
-            arguments["body"] = await read_input(request, shape, limit=most, optional=optional)
+            arguments["body"] = await read_input(
+                call.headers,
+                call.receive,
+                shape,
+                limit=limit or call.context.settings.body_limit,
+                optional=optional,
+            )
         return arguments
 
     return read
 
 
-def _check_query(request: Request, known: set[str]) -> None:
+def _check_query(scope: Scope, known: Collection[str]) -> None:
     """Refuse what a call would otherwise silently not look at. Raises: Refused `field_invalid`."""
-    if "\0" in request.scope["path"]:
+    if "\0" in scope["path"]:
         raise Refused(Refusal("id_invalid"))
-    if not request.scope["query_string"]:
+    if not scope["query_string"]:
         return
     seen: set[str] = set()
-    for name, value in request.query_params.multi_items():
+    for name, value in QueryParams(scope["query_string"]).multi_items():
         fault = None
         if name not in known:
             fault = "this call knows no such parameter"

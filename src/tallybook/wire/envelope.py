@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -36,6 +36,7 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"referrer-policy", b"no-referrer"),
 )
 """Sent with every answer that does not set its own."""
+_SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 
 Observe = Callable[[str, str, int, float], None]
 """Told of each request: route template, method, status, seconds."""
@@ -46,6 +47,12 @@ Shortcut = Callable[[Scope], ASGIApp | None]
 Admit = Callable[[Scope], Awaitable[ASGIApp | None]]
 """Asked of each request once its route is known: None lets it in, else this answers it."""
 
+
+WRITE_WHOLE = "tallybook.write_whole"
+"""The name of a server's extension that writes a short answer in one piece."""
+WriteWhole = Callable[[Message, Message], Awaitable[bool]]
+"""Given both messages of an answer; tells whether it took them, or they are to be sent as ever."""
+_NONE: Mapping[str, Any] = {}
 
 _TOLD = (
     ("command", COMMAND_IN_SCOPE),
@@ -87,12 +94,22 @@ class Envelope:
         request_id = _given_id(scope) or self._ids.fresh()
         REQUEST_ID.set(request_id)
         status = 0
+        write: WriteWhole | None = scope.get("extensions", _NONE).get(WRITE_WHOLE)
+        held: Message | None = None
 
         async def send_signed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, held
             if message["type"] == "http.response.start":
                 status = message["status"]
                 _add_headers(message, request_id)
+                if write is not None:
+                    held = message
+                    return
+            elif held is not None and write is not None:
+                start, held = held, None
+                if await write(start, message):
+                    return
+                await send(start)
             await send(message)
 
         try:
@@ -104,7 +121,7 @@ class Envelope:
             status = status or 499
         except Exception:
             _log.exception("a request broke")
-            if status:
+            if status and held is None:
                 raise  # half an answer is out: only closing the connection can tell the client
             broken = Refusal("internal_error", details={"request_id": request_id})
             await answer_problem(scope, broken)(scope, receive, send_signed)
@@ -141,7 +158,11 @@ def _given_id(scope: Scope) -> str | None:
 
 def _add_headers(message: Message, request_id: str) -> None:
     headers = list(message.get("headers", ()))
-    present = {name for name, _ in headers}
-    headers.extend(pair for pair in SECURITY_HEADERS if pair[0] not in present)
+    # Few answers set one of their own, and each counts here: this runs for every request there is.
+    if any(name in _SECURITY_NAMES for name, _ in headers):
+        present = {name for name, _ in headers}
+        headers.extend(pair for pair in SECURITY_HEADERS if pair[0] not in present)
+    else:
+        headers.extend(SECURITY_HEADERS)
     headers.append((b"x-request-id", request_id.encode()))
     message["headers"] = headers

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -151,11 +152,10 @@ class Guard:
         return answer_problem(scope, refusal, {"Retry-After": str(wait)})
 
 
-def _headers(scope: Scope) -> Mapping[bytes, bytes]:
-    return {name: value for name, value in scope["headers"] if name in _LOOKED_AT}
-
-
-_LOOKED_AT = frozenset({b"host", b"origin", b"sec-fetch-site"})
+@lru_cache(maxsize=64)
+def _names_this_machine(host: str) -> bool:
+    """Tell whether a Host can only mean this machine; most calls bring the same one."""
+    return is_loopback(urlsplit(f"//{host}").hostname or "")
 
 
 def _bearer(scope: Scope) -> str | None:
@@ -174,9 +174,9 @@ def _peer_of(scope: Scope) -> str:
 
 def _stranger(scope: Scope) -> Refusal | None:
     """Refuse what a page from elsewhere makes a browser on this machine send."""
-    headers = _headers(scope)
+    headers: Mapping[bytes, bytes] = dict(scope["headers"])
     host = headers.get(b"host", b"").decode("latin-1")
-    if not is_loopback(urlsplit(f"//{host}").hostname or ""):
+    if not _names_this_machine(host):
         return Refusal("host_not_served")
     origin = headers.get(b"origin", b"").decode("latin-1")
     if origin and urlsplit(origin).netloc != host:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 
-from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from tallybook.kernel.refusal import Refusal, Refused
@@ -14,22 +14,25 @@ from tallybook.writer.model import Outcome
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
+_REPLAYED = REPLAYED.lower().encode(), b"true"
+_JSON = b"content-type", b"application/json"
 KEY_CHARACTERS_MAX = 255
 
-_KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?\Z", re.ASCII)
+_KEY = re.compile(rb"[!-~](?:[ -~]*[!-~])?\Z")
+_HEADER = HEADER.lower().encode()
 
 
-def idempotency_key(headers: Headers) -> str | None:
+def idempotency_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """Read the key that a request carries; None where it carries none.
 
     Raises: Refused `key_invalid`: empty, too long, not printable ASCII, or more than one.
     """
-    keys = headers.getlist(HEADER)
+    keys = [value for name, value in headers if name == _HEADER]
     if not keys:
         return None
     if len(keys) > 1 or len(keys[0]) > KEY_CHARACTERS_MAX or not _KEY.match(keys[0]):
         raise Refused(Refusal("key_invalid", param=HEADER))
-    return keys[0]
+    return keys[0].decode()
 
 
 def scoped_key(key: str | None, client_id: str | None) -> str | None:
@@ -56,4 +59,17 @@ def respond(outcome: Outcome) -> Response:
         return refusal_response(outcome.refusal, outcome.body.encode(), headers)
     if outcome.status == 204:
         return Response(None, 204, headers)
-    return Response(outcome.body, outcome.status, headers, "application/json")
+    return StoredAnswer(outcome)
+
+
+class StoredAnswer(Response):
+    """A stored reply on its way out: nothing of it has to be worked out anew."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        # Not through Response, which writes each header from texts, and looks for those given.
+        self.status_code = outcome.status
+        self.background = None
+        self.body = outcome.body.encode()
+        self.raw_headers = [(b"content-length", b"%d" % len(self.body)), _JSON]
+        if outcome.replayed:
+            self.raw_headers.append(_REPLAYED)

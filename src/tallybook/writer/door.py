@@ -23,6 +23,8 @@ _log = logging.getLogger("tallybook.writer")
 
 BATCH_MAX = 256
 """Interactive commands committed together at most; they never wait for the batch to fill."""
+TURNS_MAX = 64
+"""How many turns of an event loop commands are gathered at most while each turn brings more."""
 CHUNK = 500
 """Bulk commands committed together. Between two chunks the interactive ones have their turn."""
 QUEUE_MAX = 20_000
@@ -61,8 +63,13 @@ class Door:
         bulk_lanes: int = 0,
     ) -> None:
         self._waiting: deque[_Asked] = deque()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
+        """What came up in an event loop while it had more to read, to be handed over together."""
         self._bulk: deque[tuple[Sequence[Command], Future[list[Outcome]]]] = deque()
-        self._wake = threading.Condition()
+        lock = threading.Lock()
+        self._wake = threading.Condition(lock)
+        """Told of interactive commands; and of bulk work, where no other thread takes that."""
+        self._wake_bulk = threading.Condition(lock) if bulk_lanes else self._wake
         self._closing = False
         self._completions: dict[str, list[_Waiter]] = {}
         self.on_batch: Callable[[int], None] = _tell_nobody
@@ -84,7 +91,7 @@ class Door:
     def waiting(self) -> int:
         """Tell how many commands wait to be written."""
         with self._wake:
-            return len(self._waiting) + sum(len(commands) for commands, _ in self._bulk)
+            return self._count_asked() + sum(len(commands) for commands, _ in self._bulk)
 
     @property
     def is_open(self) -> bool:
@@ -104,10 +111,15 @@ class Door:
         Raises: Refused `busy` or `shutting_down` before anything was begun.
         """
         loop = asyncio.get_running_loop()
+        # Nobody else waits for it: an asker who goes away gives up the answer, not the command.
         future: asyncio.Future[Outcome] = loop.create_future()
-        self._submit(_Asked(command, future, loop))
-        # Shielded: a client that goes away must not cancel what others may wait for.
-        return await asyncio.shield(future)
+        with self._wake:
+            self._refuse_if_not_taken()
+            if loop not in self._gathered:
+                self._gathered[loop] = []
+                loop.call_soon(self._hand_over, loop)
+            self._gathered[loop].append(_Asked(command, future, loop))
+        return await future
 
     async def ask_until_complete(self, command: Command) -> Outcome:
         """Ask again under the same key until whoever began it has completed it. Source: T5."""
@@ -163,7 +175,7 @@ class Door:
         with self._wake:
             self._refuse_if_closing()
             self._bulk.append((commands, future))
-            self._wake.notify_all()
+            self._wake_bulk.notify()
         return future
 
     async def ask_chunk(self, commands: Sequence[Command]) -> list[Outcome]:
@@ -176,7 +188,11 @@ class Door:
         """Finish everything that waits, then stop. New commands are refused from now on."""
         with self._wake:
             self._closing = True
+            for gathered in self._gathered.values():
+                self._waiting.extend(gathered)
+            self._gathered.clear()
             self._wake.notify_all()
+            self._wake_bulk.notify_all()
         for thread in self._threads:
             thread.join()
         for lane in self._lanes:
@@ -184,11 +200,32 @@ class Door:
 
     def _submit(self, asked: _Asked) -> None:
         with self._wake:
-            self._refuse_if_closing()
-            if len(self._waiting) >= QUEUE_MAX:
-                raise Refused(Refusal("busy"))
+            self._refuse_if_not_taken()
             self._waiting.append(asked)
-            self._wake.notify_all()
+            self._wake.notify()
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, known: int = 0, turn: int = 1) -> None:
+        """Hand over what was gathered, once a turn of the loop has brought nothing more.
+
+        To wake the writer for the first of many would leave it a batch of one, and both threads
+        would fight for the interpreter. One caller alone waits for one idle turn, and no clock.
+        """
+        with self._wake:
+            gathered = self._gathered.get(loop, ())
+            if known < len(gathered) < BATCH_MAX and turn < TURNS_MAX:
+                loop.call_soon(self._hand_over, loop, len(gathered), turn + 1)
+                return
+            self._waiting.extend(gathered)
+            self._gathered.pop(loop, None)
+            self._wake.notify()
+
+    def _refuse_if_not_taken(self) -> None:
+        self._refuse_if_closing()
+        if self._count_asked() >= QUEUE_MAX:
+            raise Refused(Refusal("busy"))
+
+    def _count_asked(self) -> int:
+        return len(self._waiting) + sum(map(len, self._gathered.values()))
 
     def _refuse_if_closing(self) -> None:
         if self._closing:
@@ -197,6 +234,7 @@ class Door:
     # -- the writers' side
 
     def _serve(self, lane: Lane, takes_asked: bool, takes_bulk: bool) -> None:  # noqa: FBT001 - a thread's arguments
+        wake = self._wake if takes_asked else self._wake_bulk
         while True:
             asked: list[_Asked] = []
             chunk = None
@@ -211,7 +249,7 @@ class Door:
                         break
                     if self._closing:
                         return
-                    self._wake.wait()
+                    wake.wait()
             if asked:
                 _answer(asked, self._run(lane, [each.command for each in asked]))
             if chunk is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tallybook.db.dialect import Select, Tx
-from tallybook.writer.model import Command, Index, Needs, Shelf, View
+from tallybook.writer.model import Command, Index, Needs, Shelf, Unseen, View
 from tallybook.writer.store import COMMAND_ROWS, StoredCommand
 
 
@@ -55,8 +55,7 @@ class _Wanted:
 
 def look_up(tx: Tx, view: View, commands: Sequence[Command]) -> dict[str, StoredCommand]:
     """Read stored keys and whatever the commands look up, round by round, without locks."""
-    keys = sorted({command.key for command in commands if command.key is not None})
-    first: list[Select] = [Select(COMMAND_ROWS, ("key",), keys)] if keys else []
+    first = _keys_of(commands)
     stored: dict[str, StoredCommand] = {}
     asking = list(commands)
     while True:
@@ -74,6 +73,11 @@ def look_up(tx: Tx, view: View, commands: Sequence[Command]) -> dict[str, Stored
             stored = {row.key: row for row in results.pop(0)}
             first = []
         _take_found(view, selects, results)
+
+
+def _keys_of(commands: Sequence[Command]) -> list[Select]:
+    keys = sorted({command.key for command in commands if command.key is not None})
+    return [Select(COMMAND_ROWS, ("key",), keys)] if keys else []
 
 
 def _take_found(
@@ -99,6 +103,25 @@ class Loader:
         self.view = view
         self._highest: tuple[int, Any] | None = None
 
+    def load_at_once(self, commands: Sequence[Command]) -> dict[str, StoredCommand] | None:
+        """Lock, look up and read everything in one round trip, stored keys too.
+
+        Returns: the stored keys; None, with nothing done, where a command's needs follow from what
+            it sees.
+        """
+        unseen = Unseen()
+        asked: list[Needs] = []
+        for command in commands:
+            asked.append(command.operation.needs(command.input, unseen))
+            if unseen.was_looked_at:
+                return None
+        wanted = _Wanted(self.view)
+        for needs in asked:
+            wanted.add_locks(needs.lock)
+            wanted.add_index(needs.look_up)
+            wanted.add_index(needs.read)
+        return self._load(wanted, _keys_of(commands))
+
     def load_late(self, command: Command) -> bool:
         """Load what a command has come to need while the batch is decided, if it is anything."""
         self.view.strict = False
@@ -115,13 +138,8 @@ class Loader:
             asking = self._ask(asking, wanted)
             if not wanted.locks and not wanted.indexes:
                 return not is_first
-            locks = sorted(wanted.locks, key=lambda lock: (lock[0].rank, lock[1]))
-            if locks and self._highest is not None and _place(locks[0]) <= self._highest:
-                raise LockTooLateError(wanted.locks)
-            if locks:
-                self._highest = _place(locks[-1])
             early, is_first = set(), False
-            _load(self._tx, self.view, locks, wanted)
+            self._load(wanted, [])
 
     def _ask(self, commands: Sequence[Command], wanted: _Wanted) -> list[Command]:
         """Ask each command what it needs; gives those that have to be asked again."""
@@ -140,22 +158,33 @@ class Loader:
             wanted.add_index(needs.read)
         return asking_again
 
+    def _load(self, wanted: _Wanted, stored: Sequence[Select]) -> dict[str, StoredCommand]:
+        """Take locks in order, then read what they guard, then stored keys.
+
+        Raises: LockTooLateError where a lock stands before one that is held already.
+        """
+        locks = sorted(wanted.locks, key=_place)
+        if locks:
+            if self._highest is not None and _place(locks[0]) <= self._highest:
+                raise LockTooLateError(wanted.locks)
+            self._highest = _place(locks[-1])
+        by_shelf: dict[Shelf[Any], list[Any]] = {}
+        for shelf, key in locks:
+            by_shelf.setdefault(shelf, []).append(key)
+        lock_steps = [
+            Select(shelf.rows, shelf.rows.key, keys, lock=True) for shelf, keys in by_shelf.items()
+        ]
+        selects = wanted.selects()
+        steps = [*lock_steps, *(select for _, _, select in selects), *stored]
+        results = self._tx.run(steps) if steps else []
+        known = {row.key: row for row in results.pop()} if stored else {}
+        for shelf, keys in by_shelf.items():
+            found = {shelf.key_of(row): row for row in results.pop(0)}
+            for key in keys:
+                self.view.take_row(shelf, key, found.get(key))
+        _take_found(self.view, selects, results)
+        return known
+
 
 def _place(lock: tuple[Shelf[Any], Any]) -> tuple[int, Any]:
     return lock[0].rank, lock[1]
-
-
-def _load(tx: Tx, view: View, locks: Sequence[tuple[Shelf[Any], Any]], wanted: _Wanted) -> None:
-    by_shelf: dict[Shelf[Any], list[Any]] = {}
-    for shelf, key in locks:
-        by_shelf.setdefault(shelf, []).append(key)
-    lock_steps = [
-        Select(shelf.rows, shelf.rows.key, keys, lock=True) for shelf, keys in by_shelf.items()
-    ]
-    selects = wanted.selects()
-    results = tx.run([*lock_steps, *(select for _, _, select in selects)])
-    for shelf, keys in by_shelf.items():
-        found = {shelf.key_of(row): row for row in results.pop(0)}
-        for key in keys:
-            view.take_row(shelf, key, found.get(key))
-    _take_found(view, selects, results)

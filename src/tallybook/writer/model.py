@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import field, fields, is_dataclass
 from datetime import date, datetime
@@ -112,9 +113,9 @@ class View:
     """What a batch sees: loaded rows, with what its earlier commands decided laid over them."""
 
     def __init__(self) -> None:
-        self._rows: dict[Shelf[Any], dict[Any, Any]] = {}
+        self._rows: defaultdict[Shelf[Any], dict[Any, Any]] = defaultdict(dict)
         self._found: dict[Index[Any], dict[Any, dict[Any, Any]]] = {}
-        self._decided: dict[Shelf[Any], dict[Any, Any]] = {}
+        self._decided: defaultdict[Shelf[Any], dict[Any, Any]] = defaultdict(dict)
         self._under: dict[Index[Any], dict[Any, Any]] = {}
         """Under which key an index has a row, so that a change finds it without looking at all."""
         self._stored: dict[Shelf[Any], dict[Any, Any]] = {}
@@ -124,7 +125,7 @@ class View:
 
     def row(self, shelf: Shelf[R], key: Any) -> R | None:
         """Give one row by its key; None where there is none. Raises: NotAskedForError."""
-        rows = self._rows.get(shelf, {})
+        rows = self._rows[shelf]
         if self.strict and key not in rows:
             raise NotAskedForError(f"{shelf.name} {key} was not asked for")
         return rows.get(key)
@@ -148,15 +149,16 @@ class View:
 
     def has_row(self, shelf: Shelf[Any], key: Any) -> bool:
         """Tell whether a row was asked for, found or not."""
-        return key in self._rows.get(shelf, {})
+        return key in self._rows[shelf]
 
     def has_rows(self, index: Index[Any], key: Any) -> bool:
         """Tell whether an index was asked for a key."""
-        return key in self._found.get(index, {})
+        found = self._found.get(index)
+        return found is not None and key in found
 
     def take_row(self, shelf: Shelf[Any], key: Any, row: Any) -> None:
         """Lay a loaded row into the view."""
-        self._rows.setdefault(shelf, {})[key] = row
+        self._rows[shelf][key] = row
         if row is not None:
             self._stored.setdefault(shelf, {})[key] = row
 
@@ -165,7 +167,7 @@ class View:
         found = {index.shelf.key_of(row): row for row in rows}
         if found:
             self._stored.setdefault(index.shelf, {}).update(found)
-        for ident, row in self._decided.get(index.shelf, {}).items():
+        for ident, row in self._decided[index.shelf].items():
             found.pop(ident, None)
             if index.key_of(row) == key:
                 found[ident] = row
@@ -180,11 +182,10 @@ class View:
         assert row is not None, f"{shelf.name} {key} is changed and was never loaded"
         return row
 
-    def apply(self, shelf: Shelf[Any], row: Any) -> None:
-        """Lay a decided row over what was loaded."""
-        ident = shelf.key_of(row)
-        self._rows.setdefault(shelf, {})[ident] = row
-        self._decided.setdefault(shelf, {})[ident] = row
+    def apply(self, shelf: Shelf[Any], ident: Any, row: Any) -> None:
+        """Lay a decided row, whose key is given, over what was loaded."""
+        self._rows[shelf][ident] = row
+        self._decided[shelf][ident] = row
         for index in shelf.indexes:
             found = self._found.get(index)
             if not found:
@@ -198,6 +199,34 @@ class View:
             if key is not None and key in found:
                 under[ident] = key
                 found[key][ident] = row
+
+
+class Unseen(View):
+    """A view of nothing, which notices whether anybody looks: needs told blindly are final."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_looked_at = False
+
+    def row(self, shelf: Shelf[R], key: Any) -> R | None:
+        """Give nothing."""
+        self.was_looked_at = True
+        return super().row(shelf, key)
+
+    def rows(self, index: Index[R], key: Any) -> list[R]:
+        """Give nothing."""
+        self.was_looked_at = True
+        return super().rows(index, key)
+
+    def has_row(self, shelf: Shelf[Any], key: Any) -> bool:
+        """Tell that nothing was asked for."""
+        self.was_looked_at = True
+        return super().has_row(shelf, key)
+
+    def has_rows(self, index: Index[Any], key: Any) -> bool:
+        """Tell that nothing was asked for."""
+        self.was_looked_at = True
+        return super().has_rows(index, key)
 
 
 @frozen

@@ -15,10 +15,10 @@ from pydantic_core import to_json
 
 from tallybook.db.dialect import Insert, Step, Update
 from tallybook.writer.model import Shelf
-from tallybook.writer.store import COMMANDS, SEAL_ROWS, Completion, RowSeal, StoredCommand
+from tallybook.writer.store import COMMAND_ROWS, SEAL_ROWS, Completion, RowSeal, StoredCommand
 
 _MODULUS = 1 << 256
-COMMANDS_SEAL = COMMANDS.name
+COMMANDS_SEAL = COMMAND_ROWS.name
 """Stored keys are sealed in two halves: what was asked, and the reply, which may come later."""
 UNSEALED = "(unsealed)"
 """A row of this name says that a migration has changed rows, and nobody has sealed them since."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -87,9 +88,11 @@ def transact(
         tx = begin()
         try:
             view = View()
-            stored = look_up(tx, view, commands)
             loader = Loader(tx, view)
-            loader.load(commands, early)
+            stored = None if early else loader.load_at_once(commands)
+            if stored is None:
+                stored = look_up(tx, view, commands)
+                loader.load(commands, early)
             batch = _decide_all(loader, commands, stored, moment, ids)
             return _record(tx, journal, batch, view, moment)
         except LockTooLateError as late:
@@ -103,11 +106,15 @@ def transact(
 # -- decide ----------------------------------------------------------------------------------
 
 
+def _by_shelf() -> defaultdict[Shelf[Any], dict[Any, Any]]:
+    return defaultdict(dict)
+
+
 @dataclass(slots=True)
 class _Batch:
     outcomes: list[Outcome] = field(default_factory=list)
-    changed: dict[Shelf[Any], dict[Any, Any]] = field(default_factory=dict)
-    added: dict[Shelf[Any], dict[Any, Any]] = field(default_factory=dict)
+    changed: defaultdict[Shelf[Any], dict[Any, Any]] = field(default_factory=_by_shelf)
+    added: defaultdict[Shelf[Any], dict[Any, Any]] = field(default_factory=_by_shelf)
     entries: list[Any] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
     new_keys: dict[str, StoredCommand] = field(default_factory=dict)
@@ -238,15 +245,15 @@ def _apply(
     )
     for shelf, row in decided.added:
         ident = shelf.key_of(row)
-        batch.added.setdefault(shelf, {})[ident] = row
-        view.apply(shelf, row)
+        batch.added[shelf][ident] = row
+        view.apply(shelf, ident, row)
     for shelf, row in decided.changed:
         ident = shelf.key_of(row)
         rows = batch.added.get(shelf)
         if rows is None or ident not in rows:
-            rows = batch.changed.setdefault(shelf, {})
+            rows = batch.changed[shelf]
         rows[ident] = row
-        view.apply(shelf, row)
+        view.apply(shelf, ident, row)
     batch.entries.extend(decided.entries)
     batch.events.extend(decided.events)
     for key, reply in decided.completes.items():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -9,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Path
 from starlette.responses import JSONResponse, Response
 
 from tallybook.kernel.refusal import Refused
-from tallybook.wire.body import JSON
+from tallybook.wire.body import BODY_LIMIT, JSON
 from tallybook.wire.calls import Call, CallRoute, body_id, path_id
 from tallybook.wire.fields import Answer, Body, Count
 from tallybook.wire.openapi import openapi_document
@@ -72,7 +73,7 @@ def list_orders(after: int = 0) -> Any:
 
 def make_app() -> FastAPI:
     app = FastAPI()
-    app.state.engine = None
+    app.state.engine = SimpleNamespace(settings=SimpleNamespace(body_limit=BODY_LIMIT))
     app.router.routes.extend(
         route.below("/v1") for route in ROUTER.routes if isinstance(route, CallRoute)
     )

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from tallybook.ambient.clock import SystemClock
 from tallybook.ambient.fresh import CountedIds
-from tallybook.wire.envelope import SECURITY_HEADERS, Envelope
+from tallybook.wire.envelope import SECURITY_HEADERS, WRITE_WHOLE, Envelope
 
 
 class Seen:
@@ -32,6 +32,18 @@ class Seen:
 
     def headers(self) -> dict[str, str]:
         return {name.decode(): value.decode() for name, value in self.sent[0]["headers"]}
+
+
+class Whole:
+    """A server's extension that takes answers whole, or does not."""
+
+    def __init__(self, *, takes: bool) -> None:
+        self.offered: list[tuple[Any, Any]] = []
+        self._takes = takes
+
+    async def __call__(self, start: Any, body: Any) -> bool:
+        self.offered.append((start, body))
+        return self._takes
 
 
 async def receive() -> Any:
@@ -105,6 +117,23 @@ def test_what_breaks_in_the_middle_of_an_answer_is_not_glossed_over() -> None:
     with pytest.raises(RuntimeError):
         run(break_later, seen)
     assert len(seen.sent) == 1
+    assert seen.observed == [("(none)", "GET", 200)]
+
+
+def test_what_breaks_before_anything_of_it_went_out_is_a_problem() -> None:
+    seen, whole = Seen(), Whole(takes=False)
+    run(break_later, seen, extensions={WRITE_WHOLE: whole})
+    assert [message.get("status") for message in seen.sent] == [500, None]
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_server_may_take_an_answer_whole(*, takes: bool) -> None:
+    seen, whole = Seen(), Whole(takes=takes)
+    run(answer, seen, extensions={WRITE_WHOLE: whole})
+    ((start, body),) = whole.offered
+    assert (start["status"], body["body"]) == (200, b"fine")
+    assert (b"x-request-id", CountedIds().fresh().encode()) in start["headers"]
+    assert seen.sent == ([] if takes else [start, body])
     assert seen.observed == [("(none)", "GET", 200)]
 
 

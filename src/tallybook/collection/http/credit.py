@@ -121,7 +121,7 @@ async def pay_out_customer_credit(call: Call, customer_id: str, body: CreditPayo
         by=body.by,
         number_sealed=account.number_sealed,
     )
-    call.request.scope[COMMAND_IN_SCOPE] = "collection.credit_payout"
+    call.scope[COMMAND_IN_SCOPE] = "collection.credit_payout"
     return call.respond(await pay_out_credit(context, asked, key=call.key))
 
 

@@ -35,7 +35,7 @@ from tallybook.wire.calls import Call, CallRoute, body_id, path_id
 from tallybook.wire.context import InContext
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
 from tallybook.wire.fields import Body, Day, Ident, Text
-from tallybook.wire.idempotency import HEADER, idempotency_key
+from tallybook.wire.idempotency import HEADER
 from tallybook.wire.paging import InPage, ListOf, bad_cursor, page_of
 from tallybook.wire.refusals import refusals
 
@@ -73,7 +73,7 @@ class NewRun(Body):
 )
 async def start_run(call: Call, body: NewRun | None = None) -> Response:
     """Run a business date: report, settle, re-plan, send. Answers once it is finished."""
-    call.request.scope[COMMAND_IN_SCOPE] = "collection.run_day"
+    call.scope[COMMAND_IN_SCOPE] = "collection.run_day"
     day = body.business_date if body is not None else None
     return call.respond(await request_run(collecting(call.context), day, key=call.key))
 
@@ -139,18 +139,16 @@ async def take_processor_report(
 ) -> Response:
     """Take a report in now and settle with it: a file, or with an empty body the Processor's."""
     del key  # read with the same strictness as everywhere, below
-    call = Call(context, idempotency_key(request.headers), request)
-    request.scope[COMMAND_IN_SCOPE] = "collection.take_report"
+    call = Call(context, request.scope, request.receive)
+    call.scope[COMMAND_IN_SCOPE] = "collection.take_report"
     raw = await call.read(*REPORT_TYPES, limit=REPORT_LIMIT)
-    outcome = await request_report(
-        collecting(context), _given(request, raw), report_on, key=call.key
-    )
+    outcome = await request_report(collecting(context), _given(call, raw), report_on, key=call.key)
     return call.respond(outcome)
 
 
-def _given(request: Request, raw: bytes) -> bytes | None:
+def _given(call: Call, raw: bytes) -> bytes | None:
     """Tell a file that is empty from no file: whoever names a type sends a file."""
-    return raw if raw or "content-type" in request.headers else None
+    return raw if raw or b"content-type" in call.headers else None
 
 
 @ROUTER.get("/processor-reports", response_model=ListOf[ReportView])
@@ -256,7 +254,7 @@ async def resolve_operator_item(call: Call, item_id: str, body: Resolution) -> R
         subject_id=_subject(body.subject_id),
         number=body.number,
     )
-    call.request.scope[COMMAND_IN_SCOPE] = "collection.resolve_item"
+    call.scope[COMMAND_IN_SCOPE] = "collection.resolve_item"
     return call.respond(await resolve_item(collecting(call.context), ruling, key=call.key))
 
 

@@ -51,6 +51,6 @@ async def start_sending(call: Call, body: SendingChange) -> Response:
 
 
 async def _set_sending(call: Call, state: SendingState, body: SendingChange) -> Response:
-    call.request.scope[COMMAND_IN_SCOPE] = SET_SENDING.name
+    call.scope[COMMAND_IN_SCOPE] = SET_SENDING.name
     asked = SetSending(state, body.reason, body.by)
     return call.respond(await set_sending(call.context.door, asked, key=call.key))

@@ -85,7 +85,7 @@ async def make_payment(call: Call, loan_id: str, body: NewPayment) -> Response:
         installment_number=body.installment_number,
     )
     if context.gateway.serves(body.method):
-        call.request.scope[COMMAND_IN_SCOPE] = BEGIN_PAYMENT.name
+        call.scope[COMMAND_IN_SCOPE] = BEGIN_PAYMENT.name
         return call.respond(await pay_through_gateway(context, asked, key=call.key))
     return await call.ask(MAKE_PAYMENT, asked)
 
