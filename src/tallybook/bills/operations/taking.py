@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import field
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from pydantic_core import to_json
 
@@ -93,7 +93,7 @@ def take_text(raw: RawText, intake: Intake) -> Taken:
     on_day = business_date(at, intake.zone)
     reading = intake.reader.read(raw.body, raw.sender, on_day, day_is_sent=raw.sent_at is not None)
     body_hash = intake.secrets.keyed_hash(raw.body.encode(errors="replace").decode())
-    sent_at = None if raw.sent_at is None else str(raw.sent_at)
+    sent_at = None if raw.sent_at is None else raw.sent_at.isoformat(" ")
     what = raw.source_id and ["source", raw.source_id]
     identity = _identity(intake, raw.customer_id, what or ["text", raw.sender, body_hash, sent_at])
     is_otp = reading.verdict is Verdict.OTP
@@ -130,7 +130,8 @@ def take_parsed(parsed: ParsedMessage, intake: Intake) -> Taken:
         _text(parsed.sent_at),
     ]  # fmt: skip
     what = parsed.source_id and ["source", parsed.source_id]
-    identity = _identity(intake, parsed.customer_id, what or ["parsed", *said])
+    shown = [None if part is None else str(part) for part in said]
+    identity = _identity(intake, parsed.customer_id, what or ["parsed", *shown])
     message = Message(
         id=intake.ids.fresh(),
         customer_id=parsed.customer_id,
@@ -170,14 +171,13 @@ def take_parsed(parsed: ParsedMessage, intake: Intake) -> Taken:
     return Taken(parsed.customer_id, json.dumps([identity, said, parsed.source_id]), message, fact)
 
 
-def _identity(intake: Intake, customer_id: str, what: list[Any]) -> str:
+def _identity(intake: Intake, customer_id: str, what: Sequence[str | None]) -> str:
     return intake.secrets.keyed_hash(_joined(customer_id, *what))
 
 
-def _joined(*parts: object) -> str:
+def _joined(*parts: str | None) -> str:
     """Write parts so that no two lists of them look the same: each with its length."""
-    texts = ["-" if part is None else str(part) for part in parts]
-    return "".join([f"{len(text)}:{text}" for text in texts])
+    return "".join(["1:-" if part is None else f"{len(part)}:{part}" for part in parts])
 
 
 def _status_of(reading: Reading) -> tuple[MessageStatus, str]:

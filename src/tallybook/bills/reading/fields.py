@@ -195,16 +195,16 @@ class _Filling:
         self, found: Sequence[Mention[int]], mentions: Sequence[Mention[int]]
     ) -> tuple[int | None, str]:
         first = found[0]
-        if any(mention.value is None for mention in found):
+        values = {mention.value for mention in found}
+        if None in values:
             self.doubts.append("an amount can't be read")
-        elif len({mention.value for mention in found}) > 1:
+        elif len(values) > 1:
             self.doubts.append("two amounts, and nothing says which one is meant")
-        elif any(
-            mention.value != first.value and mention.role in self._rivals(first.role)
-            for mention in mentions
-        ):
-            # Another amount that nothing explains away may be the one that counts.
-            self.doubts.append("another amount may be the one that is meant")
+        elif len(mentions) > len(found):
+            rivals = self._rivals(first.role)
+            if any(other.value != first.value and other.role in rivals for other in mentions):
+                # Another amount that nothing explains away may be the one that counts.
+                self.doubts.append("another amount may be the one that is meant")
         self._note("amount", first.written, first.start, first.end, first.confidence)
         return first.value, first.currency
 

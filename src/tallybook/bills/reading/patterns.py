@@ -101,16 +101,15 @@ class PatternSet:
     """Many patterns found in one pass: telling which of 300 match costs hardly more than one."""
 
     def __init__(self, patterns: Sequence[Pattern], *, ignore_case: bool = True) -> None:
-        self._size = len(patterns)
-        self._set = re2.Set.SearchSet(_options(ignore_case=ignore_case))
-        for pattern in patterns:
-            self._set.Add(pattern.expanded)
+        self.found: Callable[[bytes], Sequence[int]] = _find_none
+        """Tells which patterns are found, by their places in the sequence, in no order."""
         if patterns:
-            self._set.Compile()
-
-    def found(self, content: bytes) -> Sequence[int]:
-        """Tell which patterns are found, by their places in the sequence, in no order."""
-        return (self._set.Match(content) or ()) if self._size else ()
+            made = re2.Set.SearchSet(_options(ignore_case=ignore_case))
+            for pattern in patterns:
+                made.Add(pattern.expanded)
+            made.Compile()
+            # Past the public call, as in `_finder`.
+            self.found = made._set.Match  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     def matching(self, content: bytes) -> list[int]:
         """Tell which patterns are found, by their places in the sequence, lowest first."""
@@ -118,7 +117,12 @@ class PatternSet:
 
     def first(self, content: bytes) -> int | None:
         """Tell which of the patterns that are found stands first in the sequence."""
-        return min(self.found(content), default=None)
+        found = self.found(content)
+        return min(found) if found else None
+
+
+def _find_none(_content: bytes) -> Sequence[int]:
+    return ()
 
 
 def _options(*, ignore_case: bool) -> re2.Options:
@@ -159,7 +163,7 @@ def _finder(compiled: Any) -> Callable[[bytes, int, int], Sequence[tuple[int, in
     Those go through a generator and make an object for each match, which in a text as short as a
     message costs as much again as the search.
     """
-    anywhere = re2._Anchor.UNANCHORED  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as said
+    anywhere = re2._Anchor.UNANCHORED  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     return partial(compiled._regexp.Match, anywhere)  # noqa: SLF001
 
 

@@ -125,14 +125,13 @@ class Reader:
 
         One pass over the text tells which of all patterns match, however many there are.
         """
-        orders = [*self._raw.matching(content), *self._masked.matching(masked)]
+        found = [*self._raw.found(content), *self._masked.found(masked)]
         own = None if code is None else self._of_sender.get(code)
         if own is not None:
             # Found in either is enough to try it: which of the two it sees, its match knows.
-            orders += {*own.matching(content), *own.matching(masked)}
-        orders.sort()
-        rules = self.book.rules
-        return [rules[order] for order in orders]
+            found += {*own.found(content), *own.found(masked)}
+        found.sort()
+        return [self.book.rules[order] for order in found]
 
     def _mask(self, content: bytes) -> bytes:
         """Blank out set phrases that mean nothing, such as "ignore if already paid"."""
@@ -171,7 +170,7 @@ class _Ordered:
         self._orders = [rule.order for rule in rules]
         self._set = PatternSet([rule.pattern for rule in rules])
 
-    def matching(self, content: bytes) -> list[int]:
+    def found(self, content: bytes) -> list[int]:
         """Tell the places of those that are found, in no order."""
         orders = self._orders
         return [orders[index] for index in self._set.found(content)]
