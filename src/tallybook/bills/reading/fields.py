@@ -62,7 +62,6 @@ class Draft:
     code: str | None
     issuer: Issuer | None
     mention: Named | None
-    spoken_by: Issuer | None
     site_of: Issuer | None = None
     """Whose site the text links to, where nobody is named."""
 
@@ -87,7 +86,6 @@ class _Filling:
         self.content = draft.text.content
         self._numbers_found = draft.cues.number_set.matching(self.content)
         self._mentions: list[Mention[int]] = []
-        self.is_demand = self.kind in DEMANDS
         self.is_payment = self.kind in PAYMENTS or draft.rule.verdict is Verdict.MOVEMENT
 
     def reading(self) -> Reading:

@@ -44,9 +44,8 @@ class Reader:
         self.book = book
         self.lexicon = Lexicon(book.issuers)
         self.cues = FieldCues(book)
-        self._masked = _Ordered([rule for rule in book.anywhere if not rule.raw])
-        self._raw = _Ordered([rule for rule in book.anywhere if rule.raw])
-        self._of_sender = {sender: _Ordered(rules) for sender, rules in book.by_sender.items()}
+        self._anywhere = _Finder(book.anywhere)
+        self._of_sender = {sender: _Finder(rules) for sender, rules in book.by_sender.items()}
         self._paying = {
             rule.order: replace(rule, verdict=Verdict.BILL, kind=Kind.TXN_CONFIRMATION)
             for rule in book.rules
@@ -87,7 +86,7 @@ class Reader:
         kind = _who_reports(rule.kind, spoken_by, issuer)
         draft = Draft(
             self.cues, rule, kind, match, text, masked, day, day_is_sent, code, issuer, mention,
-            spoken_by, self.lexicon.by_site(text.content) if issuer is None else None,
+            self.lexicon.by_site(text.content) if issuer is None else None,
         )  # fmt: skip
         reading = fill(draft)
         if rule.verdict is Verdict.BILL and is_personal(sender):
@@ -125,11 +124,10 @@ class Reader:
 
         One pass over the text tells which of all patterns match, however many there are.
         """
-        found = [*self._raw.found(content), *self._masked.found(masked)]
+        found = self._anywhere.found(content, masked)
         own = None if code is None else self._of_sender.get(code)
         if own is not None:
-            # Found in either is enough to try it: which of the two it sees, its match knows.
-            found += {*own.found(content), *own.found(masked)}
+            found += own.found(content, masked)
         found.sort()
         return [self.book.rules[order] for order in found]
 
@@ -163,17 +161,22 @@ The dot stands first, so that the search runs from dot to dot.
 """
 
 
-class _Ordered:
-    """Rules found in one pass, by their places in the one order of all rules."""
+class _Finder:
+    """Rules found in one pass over the text that they see, masked or not."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._orders = [rule.order for rule in rules]
-        self._set = PatternSet([rule.pattern for rule in rules])
+        raw = [rule for rule in rules if rule.raw]
+        masked = [rule for rule in rules if not rule.raw]
+        self._raw = [rule.order for rule in raw]
+        self._masked = [rule.order for rule in masked]
+        self._raw_set = PatternSet([rule.pattern for rule in raw])
+        self._masked_set = PatternSet([rule.pattern for rule in masked])
 
-    def found(self, content: bytes) -> list[int]:
-        """Tell the places of those that are found, in no order."""
-        orders = self._orders
-        return [orders[index] for index in self._set.found(content)]
+    def found(self, content: bytes, masked: bytes) -> list[int]:
+        """Tell the places of those that are found in the one order of all rules, unsorted."""
+        found = [self._raw[index] for index in self._raw_set.found(content)]
+        found += [self._masked[index] for index in self._masked_set.found(masked)]
+        return found
 
 
 def _who_reports(kind: Kind | None, spoken_by: Issuer | None, issuer: Issuer | None) -> Kind | None:
