@@ -80,7 +80,7 @@ def main() -> None:
     lines = inbox(count)
     steps = Steps()
     with ReadingPool([], READERS, folder / "master.key") as pool:
-        pool.take_one(lines[0], intake, customer.id, clock.now())  # it is up before the clock runs
+        pool.wait_until_up()  # before the clock runs
         started, used = time.perf_counter(), time.process_time()
         summary = import_messages(
             Rooms(door, database), intake, lines, customer_id=customer.id, currency="INR",

@@ -18,27 +18,27 @@ class FreshIds:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last = 0
-        self._random: list[int] = []
+        self._tails: list[int] = []
         os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
-        """Drop random bytes that a forked child shares with its parent."""
+        """Drop random numbers that a forked child shares with its parent."""
         self._lock = threading.Lock()
-        self._random = []
+        self._tails = []
 
     def fresh(self) -> str:
         """Make a new id: 32 hex digits."""
         with self._lock:
-            if not self._random:
+            if not self._tails:
                 # Asked of the system in bulk: a call for each id costs more than the id.
-                self._random.extend(struct.unpack("256Q", os.urandom(8 * 256)))
-            tail = self._random.pop()
+                self._tails = [*struct.unpack("256Q", os.urandom(8 * 256))]
+            tail = self._tails.pop()
             # 12 bits below the millisecond: the sub-millisecond time, pushed on if it stands still.
             stamp = max(time.time_ns() * 4096 // 1_000_000, self._last + 1)
             self._last = stamp
-        milliseconds, fraction = divmod(stamp, 4096)
-        low = (0b10 << 62) | tail >> 2
-        return f"{milliseconds:012x}7{fraction:03x}{low:016x}"
+        milliseconds, fraction = stamp >> 12, stamp & 0xFFF
+        number = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | tail >> 2
+        return f"{number:032x}"
 
 
 def fresh_secret(size: int) -> bytes:

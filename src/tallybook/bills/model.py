@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+
+from tallybook.kernel.frozen import frozen
 
 
 class AccountType(StrEnum):
@@ -68,7 +69,7 @@ class BillState(StrEnum):
     ROLLED_OVER = "rolled_over"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """A text as it came, or what was sent ready-parsed. Never changed. Source: B1."""
 
@@ -89,7 +90,7 @@ class Message:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fact:
     """What a message says, and what it came to in the fold of everything known."""
 
@@ -125,7 +126,7 @@ class Fact:
     """In a sentence, what it came to and why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BillAccount:
     """One account with an issuer, and the recurring bill that it gets. Source: B3."""
 
@@ -145,7 +146,7 @@ class BillAccount:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bill:
     """One bill of one period. Units: minor units. Source: B4."""
 
@@ -173,7 +174,7 @@ class Bill:
     """JSON: what paid it, and why that is believed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transaction:
     """A payment or another movement. Units: minor units, negative is money out. Source: B8."""
 
@@ -203,7 +204,7 @@ class Transaction:
     """Why it is linked, or why it is not, in a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Link:
     """A person's word on what a transaction pays; the latest one counts, and it wins."""
 
@@ -215,7 +216,7 @@ class Link:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resolution:
     """What a person said of a message that waited for review. Never changed."""
 

@@ -23,8 +23,8 @@ from tallybook.kernel.progress import Progress
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command
 
-CHUNK = 500
-"""Lines to a command."""
+CHUNK = 1000
+"""Lines to a command. Half as many cost the one that records a twentieth more a line."""
 
 
 class Rooms(Protocol):

@@ -35,6 +35,11 @@ def replace(row: R, **changes: object) -> R:
     return type(row)(*values)
 
 
+def values_of(kind: type[R]) -> Callable[[R], tuple[Any, ...]]:
+    """Give what takes the values out of a row of a kind, in order: `kind(*values)` is that row."""
+    return _layout(kind)[1]
+
+
 @cache
 def _layout(kind: type[Any]) -> tuple[Mapping[str, int], Callable[[Any], tuple[Any, ...]]]:
     """Tell at which place each field stands, and read them all."""

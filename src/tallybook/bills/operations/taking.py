@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import field
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from pydantic_core import to_json
 
@@ -23,6 +23,7 @@ from tallybook.bills.reading.reader import Reader
 from tallybook.bills.reading.text import BYTES_MOST
 from tallybook.bills.rules.states import see_that_types_agree
 from tallybook.kernel.calendar import business_date
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 
 SENDER_MOST, ISSUER_MOST, NUMBER_MOST = 64, 200, 64
@@ -30,7 +31,7 @@ _SKEW = timedelta(days=1)
 """A phone's clock may be ahead of ours by this much."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Taken:
     """A message on its way in. For an idempotency key only what was asked counts."""
 
@@ -41,7 +42,7 @@ class Taken:
     fact: Fact = field(repr=False, metadata={"hashed": False})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Intake:
     """Who reads messages, and with what: the reader, the key, ids, the clock's now and the zone."""
 
@@ -52,7 +53,7 @@ class Intake:
     zone: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawText:
     """A message as it came."""
 
@@ -64,7 +65,7 @@ class RawText:
     source_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ParsedMessage:
     """A message that somebody else has read. Units: minor units."""
 
@@ -92,10 +93,9 @@ def take_text(raw: RawText, intake: Intake) -> Taken:
     on_day = business_date(at, intake.zone)
     reading = intake.reader.read(raw.body, raw.sender, on_day, day_is_sent=raw.sent_at is not None)
     body_hash = intake.secrets.keyed_hash(raw.body.encode(errors="replace").decode())
+    sent_at = None if raw.sent_at is None else raw.sent_at.isoformat(" ")
     what = raw.source_id and ["source", raw.source_id]
-    identity = _identity(
-        intake, raw.customer_id, what or ["text", raw.sender, body_hash, raw.sent_at]
-    )
+    identity = _identity(intake, raw.customer_id, what or ["text", raw.sender, body_hash, sent_at])
     is_otp = reading.verdict is Verdict.OTP
     message = Message(
         id=intake.ids.fresh(),
@@ -115,7 +115,7 @@ def take_text(raw: RawText, intake: Intake) -> Taken:
     if raw.sent_at is not None and raw.sent_at > intake.now + _SKEW:
         status, why = MessageStatus.REVIEW, "it says that it was sent in the future"
     fact = _fact_of_reading(message, reading, at, on_day, status, why)
-    asked = _joined(identity, body_hash, raw.sender, raw.sent_at, raw.source_id)
+    asked = _joined(identity, body_hash, raw.sender, sent_at, raw.source_id)
     return Taken(raw.customer_id, asked, message, fact)
 
 
@@ -130,7 +130,8 @@ def take_parsed(parsed: ParsedMessage, intake: Intake) -> Taken:
         _text(parsed.sent_at),
     ]  # fmt: skip
     what = parsed.source_id and ["source", parsed.source_id]
-    identity = _identity(intake, parsed.customer_id, what or ["parsed", *said])
+    shown = [None if part is None else str(part) for part in said]
+    identity = _identity(intake, parsed.customer_id, what or ["parsed", *shown])
     message = Message(
         id=intake.ids.fresh(),
         customer_id=parsed.customer_id,
@@ -170,14 +171,13 @@ def take_parsed(parsed: ParsedMessage, intake: Intake) -> Taken:
     return Taken(parsed.customer_id, json.dumps([identity, said, parsed.source_id]), message, fact)
 
 
-def _identity(intake: Intake, customer_id: str, what: list[Any]) -> str:
+def _identity(intake: Intake, customer_id: str, what: Sequence[str | None]) -> str:
     return intake.secrets.keyed_hash(_joined(customer_id, *what))
 
 
-def _joined(*parts: object) -> str:
+def _joined(*parts: str | None) -> str:
     """Write parts so that no two lists of them look the same: each with its length."""
-    texts = ["-" if part is None else str(part) for part in parts]
-    return "".join([f"{len(text)}:{text}" for text in texts])
+    return "".join(["1:-" if part is None else f"{len(part)}:{part}" for part in parts])
 
 
 def _status_of(reading: Reading) -> tuple[MessageStatus, str]:
@@ -245,6 +245,8 @@ def _evidence(reading: Reading) -> str:
 
 def _storable(text: str, most: int) -> str:
     """Cut a text to what is kept, and take out what a database can't hold."""
+    if len(text) <= most and text.isascii() and "\x00" not in text:
+        return text
     plain = text[:most].replace("\x00", "\ufffd").encode(errors="replace").decode()
     if len(plain.encode()) > most:
         plain = plain.encode()[:most].decode(errors="ignore")

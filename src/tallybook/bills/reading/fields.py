@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from tallybook.bills.model import AccountType, Kind
@@ -20,6 +19,7 @@ from tallybook.bills.reading.model import BAR, Reading, Span, Verdict
 from tallybook.bills.reading.patterns import Match, PatternSet
 from tallybook.bills.reading.rulebook import Issuer, Rule, Rulebook
 from tallybook.bills.reading.text import CleanText
+from tallybook.kernel.frozen import frozen
 
 DEMANDS = frozenset({Kind.GENERATION, Kind.IMMEDIATE, Kind.DUE_TODAY})
 PAYMENTS = frozenset({Kind.CONFIRMATION, Kind.TXN_CONFIRMATION})
@@ -37,13 +37,17 @@ class FieldCues:
         self.dates = Cues(book.date_cues)
         self.types = book.type_cues
         self.type_set = PatternSet([pattern for pattern, _ in book.type_cues])
-        self.fields = [cue for cue in book.field_cues if cue.pattern is not None]
-        self.field_set = PatternSet([cue.pattern for cue in self.fields if cue.pattern])
+        fields = [(cue, cue.pattern) for cue in book.field_cues if cue.pattern is not None]
+        self.numbers = [(cue, pattern) for cue, pattern in fields if cue.name not in _RELATIVE]
+        self.number_set = PatternSet([pattern for _, pattern in self.numbers])
+        self.relative = [(cue, pattern) for cue, pattern in fields if cue.name in _RELATIVE]
+        self.relative_set = PatternSet([pattern for _, pattern in self.relative])
         self.names = book.name_cues
+        self.name_set = PatternSet(book.name_cues, ignore_case=False)
         self.not_names = book.not_names
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Draft:
     """Everything that is known when the fields are filled in."""
 
@@ -58,7 +62,6 @@ class Draft:
     code: str | None
     issuer: Issuer | None
     mention: Named | None
-    spoken_by: Issuer | None
     site_of: Issuer | None = None
     """Whose site the text links to, where nobody is named."""
 
@@ -81,9 +84,8 @@ class _Filling:
             if draft.match.has(number)
         }
         self.content = draft.text.content
-        self._cues_found = draft.cues.field_set.matching(self.content)
+        self._numbers_found = draft.cues.number_set.matching(self.content)
         self._mentions: list[Mention[int]] = []
-        self.is_demand = self.kind in DEMANDS
         self.is_payment = self.kind in PAYMENTS or draft.rule.verdict is Verdict.MOVEMENT
 
     def reading(self) -> Reading:
@@ -132,7 +134,8 @@ class _Filling:
             ) else (0, 0)  # fmt: skip
             self._note("bill_type", str(issuer.bill_type), start, end, 95)
             return issuer.bill_type, issuer.other_sort
-        for index in self.draft.cues.type_set.matching(self.content)[:1]:
+        index = self.draft.cues.type_set.first(self.content)
+        if index is not None:
             pattern, bill_type = self.draft.cues.types[index]
             match = pattern.search(self.content)
             assert match is not None, pattern.source
@@ -152,8 +155,8 @@ class _Filling:
             return issuer.name
         if "issuer" in self.captured:
             return self.captured["issuer"][0]
-        for pattern in self.draft.cues.names:
-            match = pattern.search(self.content)
+        for index in self.draft.cues.name_set.matching(self.content):
+            match = self.draft.cues.names[index].search(self.content)
             if match is not None:
                 name = match.text(1).strip(" .-")
                 if name.lower() in self.draft.cues.not_names:
@@ -190,16 +193,16 @@ class _Filling:
         self, found: Sequence[Mention[int]], mentions: Sequence[Mention[int]]
     ) -> tuple[int | None, str]:
         first = found[0]
-        if any(mention.value is None for mention in found):
+        values = {mention.value for mention in found}
+        if None in values:
             self.doubts.append("an amount can't be read")
-        elif len({mention.value for mention in found}) > 1:
+        elif len(values) > 1:
             self.doubts.append("two amounts, and nothing says which one is meant")
-        elif any(
-            mention.value != first.value and mention.role in self._rivals(first.role)
-            for mention in mentions
-        ):
-            # Another amount that nothing explains away may be the one that counts.
-            self.doubts.append("another amount may be the one that is meant")
+        elif len(mentions) > len(found):
+            rivals = self._rivals(first.role)
+            if any(other.value != first.value and other.role in rivals for other in mentions):
+                # Another amount that nothing explains away may be the one that counts.
+                self.doubts.append("another amount may be the one that is meant")
         self._note("amount", first.written, first.start, first.end, first.confidence)
         return first.value, first.currency
 
@@ -270,11 +273,9 @@ class _Filling:
         dates[name] = first.value
 
     def _relative_due(self, dates: dict[str, date]) -> None:
-        for index in self.draft.cues.field_set.matching(self.draft.masked):
-            cue = self.draft.cues.fields[index]
-            if cue.name not in _RELATIVE or cue.pattern is None:
-                continue
-            match = cue.pattern.search(self.draft.masked)
+        for index in self.draft.cues.relative_set.matching(self.draft.masked):
+            cue, pattern = self.draft.cues.relative[index]
+            match = pattern.search(self.draft.masked)
             if match is not None:
                 days = _RELATIVE[cue.name]
                 if days is None:
@@ -294,15 +295,15 @@ class _Filling:
             written, start, end = self.captured[name]
             self._note(name, written, start, end, self.rule.confidence)
             return written
-        for index in self._cues_found:
-            cue = self.draft.cues.fields[index]
-            if cue.name != name or cue.pattern is None:
+        for index in self._numbers_found:
+            cue, pattern = self.draft.cues.numbers[index]
+            if cue.name != name:
                 continue
-            if cue.only_kinds and str(self.kind) not in cue.only_kinds and (
-                str(bill_type) not in cue.only_kinds
+            if cue.only_kinds and self.kind not in cue.only_kinds and (
+                bill_type not in cue.only_kinds
             ):  # fmt: skip
                 continue
-            match = cue.pattern.search(self.content)
+            match = pattern.search(self.content)
             if match is not None:
                 self._note(name, match.text(1), *match.span(1), cue.confidence)
                 return match.text(1)
@@ -341,8 +342,10 @@ class _Filling:
             self.doubts.append("the bill is dated after it is due")
 
     def _note(self, name: str, written: str, start: int, end: int, confidence: int) -> None:
-        place = self.draft.text.place
-        self.spans[name] = Span(written, place(start), place(end), confidence, self.rule.name)
+        text = self.draft.text
+        if not text.is_plain:
+            start, end = text.place(start), text.place(end)
+        self.spans[name] = Span(written, start, end, confidence, self.rule.name)
 
 
 _DUE_RANKS = ("total", "bill", "paid", "emi", PLAIN, "part")

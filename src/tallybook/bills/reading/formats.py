@@ -59,6 +59,7 @@ def money_pattern(name: str) -> str:
     return rf"{CURRENCY} ?[.:]? *(?:[dc]r\.? *)?(?P<{name}>{_SPACED}|{NUMBER})"
 
 
+@lru_cache(maxsize=4096)
 def currency_of(mention: str, default: str) -> str:
     """Name the currency that a mention of money begins with.
 
@@ -140,6 +141,7 @@ def may_be_month_first(text: str) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def has_year(text: str) -> bool:
     """Tell whether a date as written names its year."""
     parts = _PARTS.findall(_ORDINAL.sub("", text.lower()))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tallybook.bills.reading.patterns import PatternSet, compile_pattern
 from tallybook.bills.reading.rulebook import Issuer
+from tallybook.kernel.frozen import frozen
 
 _BLANKS = re.compile(r"[\s.'-]+")
-_SITE = re.compile(
-    rb"(?i)(?:https?://(?:www\.)?|\bwww\.)([a-z0-9.-]+\.[a-z]{2,})"
-    rb"|\b((?:[a-z0-9-]+\.)+(?:com|in|org|net|io|cc|me|ly|xyz|top|info|co|app|club|live|site))\b"
+_SITE = compile_pattern(
+    r"(?:https?://(?:www\.)?|\bwww\.)([a-z0-9.-]+\.[a-z]{2,})"
+    r"|\b((?:[a-z0-9-]+\.)+(?:com|in|org|net|io|cc|me|ly|xyz|top|info|co|app|club|live|site))\b"
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Named:
     """An issuer that a text names, and where. Units: byte offsets of the clean text."""
 
@@ -57,10 +57,10 @@ class Lexicon:
         """
         found: list[Named] = []
         for index in self._set.matching(content):
-            found += [
-                Named(self._named[index], *match.span())
-                for match in self._patterns[index].each(content)
-            ]
+            issuer = self._named[index]
+            found += [Named(issuer, *match.span()) for match in self._patterns[index].each(content)]
+        if len(found) < 2:
+            return found
         found.sort(key=lambda named: (named.start, -named.end))
         kept: list[Named] = []
         for named in found:
@@ -89,10 +89,7 @@ class Lexicon:
 
 
 def _sites(content: bytes) -> list[str]:
-    return [
-        (match.group(1) or match.group(2)).decode(errors="replace").lower()
-        for match in _SITE.finditer(content)
-    ]
+    return [(match.text(1) or match.text(2)).lower() for match in _SITE.each(content)]
 
 
 def _fold(name: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Generic, TypeVar
 
 from tallybook.bills.reading.formats import currency_of, read_amount, read_date
 from tallybook.bills.reading.patterns import PatternSet, compile_pattern
 from tallybook.bills.reading.rulebook import Cue
+from tallybook.kernel.frozen import frozen
 
 V = TypeVar("V")
 PLAIN = "plain"
@@ -29,7 +29,8 @@ _MONEY = compile_pattern(
 )
 """A currency in front, `/-` or a currency behind, or a word right before it that says so. Any other
 bare number is never taken for money."""
-_BARE = frozenset({3, 4})
+_MONEY_IN_FRONT, _MONEY_BEHIND = 1, 2
+"""The groups with a currency; what the later ones find is bare but for the word before it."""
 _BARE_CONFIDENCE = 80
 _NO_MONEY_AFTER = re.compile(
     rb"(?i)[0-9a-z%:]|[/.-](?:[0-9a-z])| ?(?:days?|months?|emis?|units?)\b"
@@ -39,7 +40,7 @@ _UNIT_AFTER = re.compile(rb"(?i) ?(?:lakhs?|lacs?|crores?|million|thousand)\b|[k
 _DATE = compile_pattern("{date}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mention(Generic[V]):
     """One amount or date. Units: byte offsets of the clean text."""
 
@@ -65,13 +66,15 @@ class Cues:
 
     def role(self, content: bytes, start: int, end: int) -> tuple[str, int]:
         """Tell the role of what stands between two places, and how sure that is."""
-        before = self._before_set.matching(content[max(0, start - _BEFORE) : start])
-        after = self._after_set.matching(content[end : end + _AFTER])
-        places = [self._before[index] for index in before[:1]]
-        places += [self._after[index] for index in after[:1]]
-        if not places:
+        before = self._before_set.first(content[max(0, start - _BEFORE) : start])
+        after = self._after_set.first(content[end : end + _AFTER])
+        if before is None and after is None:
             return PLAIN, PLAIN_CONFIDENCE
-        cue = self._cues[min(places)]
+        if before is None or after is None:
+            place = self._after[after] if after is not None else self._before[before or 0]
+        else:
+            place = min(self._before[before], self._after[after])
+        cue = self._cues[place]
         return cue.name, cue.confidence
 
 
@@ -79,16 +82,22 @@ def money_mentions(content: bytes, cues: Cues, default: str) -> list[Mention[int
     """Find the amounts of a text with their roles."""
     found: list[Mention[int]] = []
     for match in _MONEY.each(content):
-        group = next(group for group in (1, 2, 3, 4) if match.has(group))
+        begin, stop = match.span()
+        group = _MONEY_IN_FRONT
+        while not match.has(group):
+            group += 1
         start, end = match.span(group)
-        if group in _BARE and (end - start < 2 or _NO_MONEY_AFTER.match(content, end)):
-            continue
-        written = match.text(group)
-        sign = match.text() if group == 1 else match.text()[len(written) :].strip()
-        currency = default if group in _BARE else currency_of(sign, default)
-        role, confidence = cues.role(content, start if group in _BARE else match.span()[0], end)
-        if group in _BARE:
+        if group > _MONEY_BEHIND:
+            if end - start < 2 or _NO_MONEY_AFTER.match(content, end):
+                continue
+            currency = default
+            role, confidence = cues.role(content, start, end)
             confidence = min(confidence, _BARE_CONFIDENCE)
+        else:
+            sign = content[begin:start] if group == _MONEY_IN_FRONT else content[end:stop]
+            currency = currency_of(sign.decode(errors="replace"), default)
+            role, confidence = cues.role(content, begin, end)
+        written = match.text(group)
         value = None if _UNIT_AFTER.match(content, end) else read_amount(written, currency)
         found.append(Mention(value, written, start, end, role, confidence, currency))
     return found

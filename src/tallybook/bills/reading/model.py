@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from enum import StrEnum
 
 from tallybook.bills.model import AccountType, Kind
+from tallybook.kernel.frozen import frozen
 
 SURE = 100
 """Confidence is a whole percentage."""
@@ -31,7 +32,7 @@ class Verdict(StrEnum):
     """No rule knows it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """One field's evidence. Units: characters of the body as it came; whole percent."""
 
@@ -42,7 +43,7 @@ class Span:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """Everything that was read, and the evidence for it. Units: minor units."""
 
@@ -70,8 +71,8 @@ class Reading:
     @property
     def confidence(self) -> int:
         """Tell how sure the least sure of the fields is that move money. Units: percent."""
-        sure = [self.spans[name].confidence for name in _MOVES_MONEY if name in self.spans]
-        return min(sure, default=0)
+        spans = self.spans
+        return min([spans[name].confidence for name in _MOVES_MONEY if name in spans], default=0)
 
     @property
     def is_accepted(self) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import re2
@@ -34,23 +35,24 @@ class PatternError(ValueError):
 class Match:
     """Where a pattern was found. Units: byte offsets."""
 
-    __slots__ = ("_match",)
+    __slots__ = ("_content", "_spans")
 
-    def __init__(self, match: Any) -> None:  # noqa: ANN401 - RE2 has no name for its match type
-        self._match = match
+    def __init__(self, content: bytes, spans: Sequence[tuple[int, int]]) -> None:
+        self._content = content
+        self._spans = spans
 
     def span(self, group: int = 0) -> tuple[int, int]:
         """Tell where a group stands; (-1, -1) where it took no part."""
-        return self._match.span(group)
+        return self._spans[group]
 
     def has(self, group: int) -> bool:
         """Tell whether a group took part."""
-        return self._match.span(group)[0] >= 0
+        return self._spans[group][0] >= 0
 
     def text(self, group: int = 0) -> str:
         """Give what a group holds; empty where it took no part."""
-        start, end = self._match.span(group)
-        return self._match.string[start:end].decode(errors="replace") if start >= 0 else ""
+        start, end = self._spans[group]
+        return self._content[start:end].decode(errors="replace") if start >= 0 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,41 +61,68 @@ class Pattern:
 
     source: str
     expanded: bytes
-    compiled: Any
+    find: Callable[[bytes, int, int], Sequence[tuple[int, int]]]
+    """RE2's own search: where all groups stand, the first of them (-1, -1) where nothing is."""
     groups: tuple[tuple[str, int], ...]
 
     def search(self, content: bytes) -> Match | None:
         """Find the first match."""
-        found = self.compiled.search(content)
-        return None if found is None else Match(found)
+        spans = self.find(content, 0, len(content))
+        return Match(content, spans) if spans[0][0] >= 0 else None
 
-    def each(self, content: bytes) -> Iterator[Match]:
+    def each(self, content: bytes) -> list[Match]:
         """Find all matches, from left to right."""
-        return (Match(found) for found in self.compiled.finditer(content))
+        found: list[Match] = []
+        place, length = 0, len(content)
+        while place <= length:
+            spans = self.find(content, place, length)
+            start, end = spans[0]
+            if start < 0:
+                break
+            found.append(Match(content, spans))
+            # A match of nothing is passed by, or it would be found for ever.
+            place = end if end > place else place + 1
+        return found
 
     def matches(self, content: bytes) -> bool:
         """Tell whether it is found at all."""
-        return self.compiled.search(content) is not None
+        return self.find(content, 0, len(content))[0][0] >= 0
 
     def blank_out(self, content: bytes) -> bytes:
         """Put as many marks in the place of each match, so that other places stay."""
-        return self.compiled.sub(lambda found: b"~" * (found.end() - found.start()), content)
+        blanked = bytearray(content)
+        for match in self.each(content):
+            start, end = match.span()
+            blanked[start:end] = b"~" * (end - start)
+        return bytes(blanked)
 
 
 class PatternSet:
     """Many patterns found in one pass: telling which of 300 match costs hardly more than one."""
 
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
-        self._size = len(patterns)
-        self._set = re2.Set.SearchSet(_options(ignore_case=True))
-        for pattern in patterns:
-            self._set.Add(pattern.expanded)
+    def __init__(self, patterns: Sequence[Pattern], *, ignore_case: bool = True) -> None:
+        self.found: Callable[[bytes], Sequence[int]] = _find_none
+        """Tells which patterns are found, by their places in the sequence, in no order."""
         if patterns:
-            self._set.Compile()
+            made = re2.Set.SearchSet(_options(ignore_case=ignore_case))
+            for pattern in patterns:
+                made.Add(pattern.expanded)
+            made.Compile()
+            # Past the public call, as in `_finder`.
+            self.found = made._set.Match  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     def matching(self, content: bytes) -> list[int]:
         """Tell which patterns are found, by their places in the sequence, lowest first."""
-        return sorted(self._set.Match(content) or ()) if self._size else []
+        return sorted(self.found(content))
+
+    def first(self, content: bytes) -> int | None:
+        """Tell which of the patterns that are found stands first in the sequence."""
+        found = self.found(content)
+        return min(found) if found else None
+
+
+def _find_none(_content: bytes) -> Sequence[int]:
+    return ()
 
 
 def _options(*, ignore_case: bool) -> re2.Options:
@@ -125,7 +154,17 @@ def compile_pattern(source: str, *, ignore_case: bool = True) -> Pattern:
         if text not in FIELDS:
             raise PatternError(f"a group may not be called {text!r}: {', '.join(sorted(FIELDS))}")
         groups.append((text, number))
-    return Pattern(source, content, compiled, tuple(groups))
+    return Pattern(source, content, _finder(compiled), tuple(groups))
+
+
+def _finder(compiled: Any) -> Callable[[bytes, int, int], Sequence[tuple[int, int]]]:  # noqa: ANN401 - RE2 has no types
+    """Give the search that all of the module's own calls end in.
+
+    Those go through a generator and make an object for each match, which in a text as short as a
+    message costs as much again as the search.
+    """
+    anywhere = re2._Anchor.UNANCHORED  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return partial(compiled._regexp.Match, anywhere)  # noqa: SLF001
 
 
 def _expand(match: re.Match[str]) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cache
-from operator import attrgetter
 from pathlib import Path
 
 from tallybook.bills.model import AccountType, Kind
@@ -24,10 +22,11 @@ from tallybook.bills.reading.rulebook import (
     read_rule_files,
 )
 from tallybook.bills.reading.text import BYTES_MOST, CleanText, clean, is_personal, sender_code
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.money import format_amount
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tried:
     """What one rule made of a text, for people who write rules."""
 
@@ -45,14 +44,14 @@ class Reader:
         self.book = book
         self.lexicon = Lexicon(book.issuers)
         self.cues = FieldCues(book)
-        self._masked = [rule for rule in book.anywhere if not rule.raw]
-        self._raw = [rule for rule in book.anywhere if rule.raw]
-        self._masked_set = PatternSet([rule.pattern for rule in self._masked])
-        self._raw_set = PatternSet([rule.pattern for rule in self._raw])
-        self._of_sender = {
-            sender: (rules, PatternSet([rule.pattern for rule in rules]))
-            for sender, rules in book.by_sender.items()
+        self._anywhere = _Finder(book.anywhere)
+        self._of_sender = {sender: _Finder(rules) for sender, rules in book.by_sender.items()}
+        self._paying = {
+            rule.order: replace(rule, verdict=Verdict.BILL, kind=Kind.TXN_CONFIRMATION)
+            for rule in book.rules
+            if rule.verdict is Verdict.MOVEMENT
         }
+        """Rules for debits, as what they are where a biller got the money."""
         self._neutral = PatternSet(book.neutral)
 
     def read(
@@ -63,14 +62,16 @@ class Reader:
         `day_is_sent`: the day is when the message was sent, so that a date years away from it is
         doubtful; an inbox imported years later has old dates for a good reason.
         """
-        if len(body) > BYTES_MOST or (text := clean(body)).content.__len__() > BYTES_MOST:
+        if len(body) > BYTES_MOST or len((text := clean(body)).content) > BYTES_MOST:
             return Reading(Verdict.UNKNOWN, doubts=("the text is longer than any bill",))
         code = sender_code(sender)
         masked = self._mask(text.content)
-        chosen = next(self._matching(text.content, masked, code), None)
-        if chosen is None:
+        for rule in self._candidates(text.content, masked, code):
+            match = _match(rule, text.content, masked)
+            if match is not None:
+                break
+        else:
             return Reading(Verdict.UNKNOWN)
-        rule, match = chosen
         if rule.verdict in (Verdict.NOISE, Verdict.OTP, Verdict.PHISHING):
             doubts = ("it looks like a trap",) if rule.verdict is Verdict.PHISHING else ()
             return Reading(rule.verdict, rule=rule.name, doubts=doubts)
@@ -79,13 +80,13 @@ class Reader:
         if rule.verdict is Verdict.MOVEMENT and not rule.is_credit and any(
             _is_paid(mention, text.content) for mention in named if mention.issuer is not spoken_by
         ):  # fmt: skip
-            rule = replace(rule, verdict=Verdict.BILL, kind=Kind.TXN_CONFIRMATION)
+            rule = self._paying[rule.order]
         is_report = rule.kind is Kind.TXN_CONFIRMATION
         issuer, mention = choose_issuer(spoken_by, named, is_payment_report=is_report)
         kind = _who_reports(rule.kind, spoken_by, issuer)
         draft = Draft(
             self.cues, rule, kind, match, text, masked, day, day_is_sent, code, issuer, mention,
-            spoken_by, self.lexicon.by_site(text.content) if issuer is None else None,
+            self.lexicon.by_site(text.content) if issuer is None else None,
         )  # fmt: skip
         reading = fill(draft)
         if rule.verdict is Verdict.BILL and is_personal(sender):
@@ -123,27 +124,17 @@ class Reader:
 
         One pass over the text tells which of all patterns match, however many there are.
         """
-        found: list[Rule] = []
-        if code is not None and code in self._of_sender:
-            own, own_set = self._of_sender[code]
-            # Found in either is enough to try it: which of the two it sees, its match knows.
-            hits = {*own_set.matching(content), *own_set.matching(masked)}
-            found += [own[index] for index in hits]
-        found += [self._raw[index] for index in self._raw_set.matching(content)]
-        found += [self._masked[index] for index in self._masked_set.matching(masked)]
-        return sorted(found, key=_ORDER)
-
-    def _matching(
-        self, content: bytes, masked: bytes, code: str | None
-    ) -> Iterator[tuple[Rule, Match]]:
-        for rule in self._candidates(content, masked, code):
-            match = _match(rule, content, masked)
-            if match is not None:
-                yield rule, match
+        found = self._anywhere.found(content, masked)
+        own = None if code is None else self._of_sender.get(code)
+        if own is not None:
+            found += own.found(content, masked)
+        found.sort()
+        return [self.book.rules[order] for order in found]
 
     def _mask(self, content: bytes) -> bytes:
         """Blank out set phrases that mean nothing, such as "ignore if already paid"."""
-        content = _INNER_DOT.sub(b",", content)
+        if b"." in content:
+            content = _INNER_DOT.sub(b",", content)
         for index in self._neutral.matching(content):
             content = self.book.neutral[index].blank_out(content)
         return content
@@ -163,9 +154,29 @@ class Reader:
         return replace(reading, doubts=(*reading.doubts, doubt))
 
 
-_INNER_DOT = re.compile(rb"(?i)(?<=\brs)\.|(?<=\bno)\.|(?<=[0-9])\.(?=[0-9])")
-"""A dot that ends no sentence: rules may then say `[^.]*` and mean one."""
-_ORDER = attrgetter("order")
+_INNER_DOT = re.compile(rb"(?i)\.(?:(?<=\brs\.)|(?<=\bno\.)|(?<=[0-9]\.)(?=[0-9]))")
+"""A dot that ends no sentence: rules may then say `[^.]*` and mean one.
+
+The dot stands first, so that the search runs from dot to dot.
+"""
+
+
+class _Finder:
+    """Rules found in one pass over the text that they see, masked or not."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        raw = [rule for rule in rules if rule.raw]
+        masked = [rule for rule in rules if not rule.raw]
+        self._raw = [rule.order for rule in raw]
+        self._masked = [rule.order for rule in masked]
+        self._raw_set = PatternSet([rule.pattern for rule in raw])
+        self._masked_set = PatternSet([rule.pattern for rule in masked])
+
+    def found(self, content: bytes, masked: bytes) -> list[int]:
+        """Tell the places of those that are found in the one order of all rules, unsorted."""
+        found = [self._raw[index] for index in self._raw_set.found(content)]
+        found += [self._masked[index] for index in self._masked_set.found(masked)]
+        return found
 
 
 def _who_reports(kind: Kind | None, spoken_by: Issuer | None, issuer: Issuer | None) -> Kind | None:

@@ -12,6 +12,7 @@ from typing import Any
 from tallybook.bills.model import AccountType, Kind
 from tallybook.bills.reading.model import Verdict
 from tallybook.bills.reading.patterns import Pattern, PatternError, compile_pattern
+from tallybook.kernel.frozen import frozen
 
 SHIPPED = Path(__file__).parent / "rules"
 ROLES = frozenset({"biller", "bank", "wallet"})
@@ -42,7 +43,7 @@ class Sample:
     """The rule that must be the one to read it; None where any may."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """One way to tell what a message is."""
 

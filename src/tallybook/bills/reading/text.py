@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from functools import lru_cache
+
+from tallybook.kernel.frozen import frozen
 
 BYTES_MOST = 2048
 """A longer text is kept cut and never read: no biller writes one. Source: B11."""
@@ -17,7 +19,7 @@ _PLAIN = {**_BLANKS, **_QUOTES}
 _SIMPLE = re.compile(r"[\x20-\x7e₹]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CleanText:
     """A text as the rules see it, and the way back to the places of the original."""
 
@@ -26,9 +28,13 @@ class CleanText:
     """The same in UTF-8, which is what the patterns run over."""
     places: list[int] | None
     """Where each character stood; None where none moved."""
+    is_plain: bool = False
+    """Whether it is the original, a byte for each character."""
 
     def place(self, offset: int) -> int:
         """Tell where in the original a byte offset of `content` stands. Units: characters."""
+        if self.is_plain:
+            return offset
         index = offset
         if len(self.content) != len(self.text):
             index = len(self.content[:offset].decode(errors="replace"))
@@ -46,6 +52,8 @@ def clean(body: str) -> CleanText:
     >>> clean("Rs\u200b 5\u202e0").text
     'Rs 50'
     """
+    if body.isascii() and body.isprintable():
+        return CleanText(body, body.encode(), None, is_plain=True)
     text = body.translate(_PLAIN)
     if _SIMPLE.match(text):
         return CleanText(text, text.encode(), None)
@@ -74,6 +82,10 @@ def _plain(character: str) -> str:
     return folded if folded.isascii() and folded.isprintable() else character
 
 
+_HEADER_MOST = 64
+"""A longer sender is not kept in mind: an inbox has few senders, and all of them are short."""
+
+
 def sender_code(sender: str | None) -> str | None:
     """Take the biller's part out of an SMS header: `VM-HDFCBK-S` is HDFCBK.
 
@@ -84,6 +96,11 @@ def sender_code(sender: str | None) -> str | None:
     """
     if sender is None:
         return None
+    return _code_of(sender) if len(sender) <= _HEADER_MOST else _code_of.__wrapped__(sender)
+
+
+@lru_cache(maxsize=4096)
+def _code_of(sender: str) -> str | None:
     text = sender.strip().upper()
     if "@" in text:
         return text.rpartition("@")[2] or None
