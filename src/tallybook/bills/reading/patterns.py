@@ -104,12 +104,11 @@ class PatternSet:
         self.found: Callable[[bytes], Sequence[int]] = _find_none
         """Tells which patterns are found, by their places in the sequence, in no order."""
         if patterns:
-            made = re2.Set.SearchSet(_options(ignore_case=ignore_case))
+            made: Any = re2.Set.SearchSet(_options(ignore_case=ignore_case))
             for pattern in patterns:
                 made.Add(pattern.expanded)
             made.Compile()
-            # Past the public call, as in `_finder`.
-            self.found = made._set.Match  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            self.found = made._set.Match  # noqa: SLF001 - past the public call, as in _finder
 
     def matching(self, content: bytes) -> list[int]:
         """Tell which patterns are found, by their places in the sequence, lowest first."""
@@ -163,8 +162,9 @@ def _finder(compiled: Any) -> Callable[[bytes, int, int], Sequence[tuple[int, in
     Those go through a generator and make an object for each match, which in a text as short as a
     message costs as much again as the search.
     """
-    anywhere = re2._Anchor.UNANCHORED  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    return partial(compiled._regexp.Match, anywhere)  # noqa: SLF001
+    library: Any = re2
+    anywhere = library._Anchor.UNANCHORED  # noqa: SLF001 - it has no public name
+    return partial(compiled._regexp.Match, anywhere)  # noqa: SLF001 - as said above
 
 
 def _expand(match: re.Match[str]) -> str:
