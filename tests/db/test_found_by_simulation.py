@@ -23,18 +23,21 @@ def book(book_url: str, tmp_path: Path) -> Iterator[Played]:
         yield played
 
 
+@pytest.mark.parametrize("named_on", [13, 14])
 def test_an_id_that_reports_named_before_the_call_was_made_is_another_transfers(
-    book: Played,
+    book: Played, named_on: int
 ) -> None:
     """A lost debit shows up under an id that we don't know; then a reply crosses and names it.
 
-    What was reported before the second debit was sent is no news of it, and must not settle it.
+    What was reported before the second debit was sent, on a day before or by the report of the very
+    run that sends it, is no news of it, and must not settle it.
     """
     book.pay_out()
     book.rail.says = lost
     book.run_until(7)
     executed_as = book.rail.calls[-1].executed_as
     assert executed_as is not None
+    book.run_until(named_on - 1)
     book.rail.tell(executed_as, "success")
     book.run_until(13)
 

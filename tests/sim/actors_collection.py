@@ -176,6 +176,7 @@ class CollectionActors:
             except Crash:
                 self.story.restart()
             else:
+                self.story.witness.transfers.start_run()  # as its beginning does, without sending
                 self.story.witness.transfers.settle()
                 return
 

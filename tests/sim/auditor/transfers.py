@@ -64,8 +64,8 @@ class TransferAudit:
             transfer["is_new"] = transfer["direction"] == "debit"
 
     def _was_named_before(self, txn: str, day: int) -> bool:
-        """Tell whether reports named an id before a day: then it is not that day's transfer's."""
-        return any(first < day for (named, _), (first, _) in self.named.items() if named == txn)
+        """Tell whether reports named an id up to a day: then it is taken for another's."""
+        return any(first <= day for (named, _), (first, _) in self.named.items() if named == txn)
 
     def accept(self, ident: str, txn: str) -> None:
         """Know under which id a transfer was executed."""

@@ -128,13 +128,14 @@ class RecordAnswerOperation:
 def _is_anothers(view: View, transfer: Transfer, transaction_id: str) -> bool:
     """Tell whether an id that was just given can't be this transfer's. Source: P7.
 
-    Another one has it; or a report named it before this one was sent, so that what it says is
-    about something else, such as an unknown transfer of ours.
+    Another one has it; or a report named it already, so that what it says is about something else,
+    such as an unknown transfer of ours. A report of the day itself may name this very transfer,
+    where its answer took long: then it is unknown until that report's row is matched with it.
     """
     other = view.one(TRANSFER_BY_TRANSACTION, transaction_id)
     if other is not None:
         return other.id != transfer.id
-    return any(fact.first_on < transfer.sent_on for fact in view.rows(FACTS_OF, transaction_id))
+    return any(fact.first_on <= transfer.sent_on for fact in view.rows(FACTS_OF, transaction_id))
 
 
 def _answered_too_late(
