@@ -62,6 +62,8 @@ def run(amount: int, ground: Ground, *, kind: str) -> Result:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
                 wrong, rare = future.result()
+                for each in wrong:
+                    ground.tell(each)
                 failures += wrong
                 reached += rare
                 did += waiting.pop(future)
