@@ -1,7 +1,7 @@
 """Programs that start at once: forked from a process that has loaded all of `tallybook` before.
 
 To start Python and to load the service takes more than a second of work each time, and the tests
-start some three hundred programs. A forked one is a process of its own like any other: it has its
+start programs all the time. A forked one is a process of its own like any other: it has its
 own folder, environment and output, and is killed for real.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 _forking = get_context("forkserver")
-_forking.set_forkserver_preload(["tests.cli.everything"])
+_forking.set_forkserver_preload(["tests.cli.loaded"])
 
 
 class Forked:
@@ -94,7 +94,7 @@ def _detach(sent: Any) -> int:
 
 def _become(arguments: list[str], cwd: str, env: dict[str, str], out: int, err: int) -> None:
     """Be `tallybook` in the process that has just been forked."""
-    from tests.cli.everything import main  # noqa: PLC0415 - loaded before the fork, not by a test
+    from tests.cli.loaded import main  # noqa: PLC0415 - loaded before the fork, not by a test
 
     for end, number in ((out, 1), (err, 2)):
         os.dup2(end, number)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tallybook.ambient.clock import ManualClock
+from tallybook.collection.tasks import paying as replies
 from tallybook.entrypoints.library import Tallybook, open_book
 from tallybook.kernel.refusal import Refused
 from tallybook.loans.tasks import paying
@@ -369,7 +370,7 @@ def test_a_copy_of_a_request_whose_process_died_is_told_that_it_is_pending(
         with pytest.raises(CancelledError):
             lender.book.make_payment(loan, "27.50", method="mock_paid", idempotency_key="k")
     lender.clock.advance(seconds=paying.SILENT_SECONDS + 1)
-    monkeypatch.setattr(paying, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(replies, "LOOK_SECONDS", 0.01)
     told = lender.book.make_payment(loan, "27.50", method="mock_paid", idempotency_key="k")
     assert (told["status"], told["reason"]) == ("pending", "the gateway's answer was lost")
     again = lender.book.make_payment(loan, "27.50", method="mock_paid", idempotency_key="k")

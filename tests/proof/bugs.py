@@ -244,13 +244,6 @@ def _without(condition: str) -> Callable[[str], str]:
     return make
 
 
-def _half_of_balances(right: Wrong) -> Wrong:
-    def collect(*asked: Any, **named: Any) -> Any:
-        return list(right(*asked, **named))[:-1]
-
-    return collect
-
-
 def _price_of_now(right: Wrong) -> Wrong:
     def basket(lines: Any, number: int) -> Any:
         return right([(product, 1) for product, _ in lines], number)

@@ -24,7 +24,7 @@ from tallybook.writer.door import Door
 from tallybook.writer.model import Command
 
 CHUNK = 1000
-"""Lines to a command. Half as many cost the one that records a twentieth more a line."""
+"""Lines to a command: each command costs the one that records something of its own."""
 
 
 class Rooms(Protocol):

@@ -16,6 +16,7 @@ from tallybook.wire.fields import Answer
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
 NUMBER_MAX = 2**63 - 1
+"""The largest number that most lists' numbers are kept in; products and accounts have smaller."""
 
 R = TypeVar("R")
 S = TypeVar("S")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
+from tallybook.ambient.clock import Clock
 from tallybook.ambient.liveness import this_process
 from tallybook.collection.operations.credits import BeginPayout, BeginPayoutOperation
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.sending import SendOrder, expire_intents, send_and_record
 from tallybook.collection.tasks.switch import refuse_while_stopped
 from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.writer.door import Door
 from tallybook.writer.model import Command, Outcome
 
 T = TypeVar("T")
@@ -84,13 +87,28 @@ async def wait_for_reply(context: CollectionContext, command: Command) -> Outcom
 
     Raises: Refused `outcome_unknown`.
     """
-    until = context.clock.monotonic() + COMPLETION_SECONDS
-    while context.clock.monotonic() < until:
+    expire = partial(expire_intents, context)
+    return await look_for_reply(context.door, context.clock, command, COMPLETION_SECONDS, expire)
+
+
+async def look_for_reply(
+    door: Door,
+    clock: Clock,
+    command: Command,
+    seconds: float,
+    stand_in: Callable[[], Awaitable[object]],
+) -> Outcome:
+    """Wait for a reply, and now and then stand in for whoever died before they could give it.
+
+    Raises: Refused `outcome_unknown` after so many seconds.
+    """
+    until = clock.monotonic() + seconds
+    while clock.monotonic() < until:
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                return await context.door.ask_until_complete(command)
+                return await door.ask_until_complete(command)
         except TimeoutError:
-            await expire_intents(context)
+            await stand_in()
     raise Refused(Refusal("outcome_unknown"))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 from tallybook.ambient.clock import Clock
-from tallybook.collection.tasks.paying import NO_REPLY, see_through
+from tallybook.collection.tasks.paying import NO_REPLY, look_for_reply, see_through
 from tallybook.db.engine import Database
-from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.loans.model import Loan, Payment, PaymentStatus
 from tallybook.loans.operations.paying import MakePayment
 from tallybook.loans.operations.pending import (
@@ -30,8 +30,6 @@ GATEWAY_SECONDS = 30
 """How long a gateway may take; what it has not said by then is pending."""
 SILENT_SECONDS = GATEWAY_SECONDS + 10
 """A payment without an answer for so long was begun by a process that is gone."""
-LOOK_SECONDS = 1
-"""How often a copy that waits looks whether the first one is gone."""
 
 _log = logging.getLogger("tallybook.loans")
 
@@ -101,14 +99,8 @@ async def _ask(context: GatewayContext, payment: Payment, loan: Loan) -> Charged
 
 
 async def _wait(context: GatewayContext, command: Command) -> Outcome:
-    until = context.clock.monotonic() + COMPLETION_SECONDS
-    while context.clock.monotonic() < until:
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                return await context.door.ask_until_complete(command)
-        except TimeoutError:
-            await answer_abandoned(context)
-    raise Refused(Refusal("outcome_unknown"))
+    answer = partial(answer_abandoned, context)
+    return await look_for_reply(context.door, context.clock, command, COMPLETION_SECONDS, answer)
 
 
 async def answer_abandoned(context: GatewayContext) -> int:
