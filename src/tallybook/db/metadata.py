@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import CHAR, BigInteger, DateTime, Dialect, Index, MetaData, String, text
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -78,7 +79,9 @@ def instant_to_text(value: datetime) -> str:
     >>> instant_to_text(datetime(2026, 3, 1, 20, 0, tzinfo=UTC))
     '2026-03-01T20:00:00.000000Z'
     """
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Pydantic's writer takes a third of the time of `strftime`.
+    written = to_json(value if value.tzinfo is UTC else value.astimezone(UTC))[1:-1].decode()
+    return written if len(written) == 27 else f"{written[:-1]}.000000Z"
 
 
 def instant_from_text(text: str) -> datetime:

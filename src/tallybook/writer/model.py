@@ -8,7 +8,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import field, fields, is_dataclass
 from datetime import date, datetime
 from functools import cache
-from operator import attrgetter
 from types import UnionType
 from typing import Any, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -50,8 +49,8 @@ class Shelf(Generic[R]):
         self.name = rows.name
         self.is_sealed = is_sealed
         """Whether its rows are summed into a seal; not where a hash chain covers them."""
-        self.sealed_values: Callable[[R], tuple[Any, ...]] = attrgetter(
-            *(name for name in rows.columns if name not in follows)
+        self.sealed_values: Callable[[R], Sequence[Any]] = rows.without_members(
+            [name for name in rows.columns if name not in follows]
         )
         """What of a row is sealed: all of it but what follows from other rows. A column that each
         sale changes, and that its documents add up to, then costs a sale no hash."""

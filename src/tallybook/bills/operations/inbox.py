@@ -20,7 +20,7 @@ from typing import Any, Self
 from tallybook.ambient.fresh import FreshIds
 from tallybook.ambient.secrets import Secrets
 from tallybook.bills.model import Fact, Message
-from tallybook.bills.operations.taking import Intake, RawText, Taken, take_text
+from tallybook.bills.operations.taking import Intake, RawText, Taken, read_text, take_reading
 from tallybook.bills.reading.reader import load_reader
 from tallybook.kernel.frozen import replace, values_of
 
@@ -51,15 +51,23 @@ def take_batches(
         return
     for batch in batches:
         lines = [line for _, line in batch]
-        yield batch, list(_take_lines(lines, intake, customer_id, received_at))
+        yield batch, _take_lines(lines, intake, customer_id, received_at)
 
 
 def _take_lines(
     lines: Sequence[bytes], intake: Intake, customer_id: str, received_at: datetime
-) -> Iterator[tuple[Taken | None, str]]:
-    for line in lines:
-        raw, why = read_line(line, customer_id, received_at)
-        yield (take_text(raw, intake), "") if raw is not None else (None, why)
+) -> Read:
+    """Take in lines step by step, all of them at each step.
+
+    The rules fill a processor's cache: to turn from them to everything else for each line, and
+    back, costs a tenth of the time.
+    """
+    raws = [read_line(line, customer_id, received_at) for line in lines]
+    readings = [None if raw is None else read_text(raw, intake) for raw, _ in raws]
+    return [
+        (None, why) if raw is None or reading is None else (take_reading(raw, reading, intake), "")
+        for (raw, why), reading in zip(raws, readings, strict=True)
+    ]
 
 
 class ReadingPool:

@@ -89,9 +89,18 @@ class ParsedMessage:
 
 def take_text(raw: RawText, intake: Intake) -> Taken:
     """Read a raw text; whatever it is, it becomes a message with a status. Source: B1."""
-    at = raw.sent_at or raw.received_at or intake.now
-    on_day = business_date(at, intake.zone)
-    reading = intake.reader.read(raw.body, raw.sender, on_day, day_is_sent=raw.sent_at is not None)
+    return take_reading(raw, read_text(raw, intake), intake)
+
+
+def read_text(raw: RawText, intake: Intake) -> Reading:
+    """Read a raw text by the rules, as of the business date on which it came."""
+    on_day = _when(raw, intake)[1]
+    return intake.reader.read(raw.body, raw.sender, on_day, day_is_sent=raw.sent_at is not None)
+
+
+def take_reading(raw: RawText, reading: Reading, intake: Intake) -> Taken:
+    """Make a text and what was read in it into a message with a status."""
+    at, on_day = _when(raw, intake)
     body_hash = intake.secrets.keyed_hash(raw.body.encode(errors="replace").decode())
     sent_at = None if raw.sent_at is None else raw.sent_at.isoformat(" ")
     what = raw.source_id and ["source", raw.source_id]
@@ -117,6 +126,12 @@ def take_text(raw: RawText, intake: Intake) -> Taken:
     fact = _fact_of_reading(message, reading, at, on_day, status, why)
     asked = _joined(identity, body_hash, raw.sender, sent_at, raw.source_id)
     return Taken(raw.customer_id, asked, message, fact)
+
+
+def _when(raw: RawText, intake: Intake) -> tuple[datetime, date]:
+    """Tell when a text came, and on which business date."""
+    at = raw.sent_at or raw.received_at or intake.now
+    return at, business_date(at, intake.zone)
 
 
 def take_parsed(parsed: ParsedMessage, intake: Intake) -> Taken:
