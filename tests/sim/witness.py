@@ -30,6 +30,8 @@ class Witness:
         self.households: dict[str, HouseholdAudit] = {}
         self.reached: Counter[str] = Counter()
         self.wrong: list[str] = []
+        self.runs_on = 0
+        """The day of the run that is on, or that died last."""
         self.settled_on: int | None = None
         """The last day whose run came to its end; only then are states compared."""
         self.accounts: dict[str, str] = {}
@@ -126,9 +128,16 @@ class Witness:
         self.reached["report complete" if complete else "report incomplete"] += 1
 
     def _on_collection_start_run(self, asked: Any, outcome: Outcome) -> None:
-        del asked
         if outcome.refusal is None:
+            self.runs_on = asked.business_date.toordinal()
             self.transfers.start_run()
+
+    def _on_collection_rule_absent(self, asked: Any, outcome: Outcome) -> None:
+        """Rule at the same moment: the run may die before its end, and the next sees later rows."""
+        assert self.world is not None
+        if outcome.value and self.world.is_rich:
+            self.transfers.match()
+            self.transfers.rule_absent(asked.transfer.id, self.runs_on)
 
     def _on_collection_keep_run(self, asked: Any, outcome: Outcome) -> None:
         if asked.summary is None or not outcome.value:

@@ -191,17 +191,14 @@ class TransferAudit:
 
         `day` is the run's date; it may be caught up later, and a hold begins when it is made.
         """
-        for transfer in self.transfers.values():
-            sent = transfer["day"]
-            is_over = day >= sent + 6 and all(d in self.covered for d in range(sent, sent + 6))
+        for ident, transfer in self.transfers.items():
+            is_over = self._is_over(transfer, day)
             if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
                 transfer["state"] = "timed_out"
                 transfer["held"] = transfer["direction"] == "debit"
                 transfer["held_from"] = today
-            elif transfer["state"] == "unknown" and is_over and rich:
-                transfer["state"] = "not_executed"  # rows that identify transfers never showed it
-                transfer["absent"] = True
-                transfer["reached"].add("unknown absent from identifying reports")
+            if rich:
+                self.rule_absent(ident, day)
             if (
                 transfer["held"]
                 and transfer["state"] == "timed_out"
@@ -209,6 +206,19 @@ class TransferAudit:
             ):
                 transfer["held"] = False
                 transfer["reached"].add("hold released")
+
+    def rule_absent(self, ident: str, day: int) -> None:
+        """Give up an unknown that rows which identify transfers never showed. Source: P6."""
+        transfer = self.transfers[ident]
+        if transfer["state"] == "unknown" and self._is_over(transfer, day):
+            transfer["state"] = "not_executed"
+            transfer["absent"] = True
+            transfer["reached"].add("unknown absent from identifying reports")
+
+    def _is_over(self, transfer: dict[str, Any], day: int) -> bool:
+        """Tell whether reports cover every day on which a transfer can have been shown."""
+        sent = transfer["day"]
+        return day >= sent + 6 and all(d in self.covered for d in range(sent, sent + 6))
 
     # -- what it comes to
 
