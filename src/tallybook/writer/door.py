@@ -25,7 +25,7 @@ BATCH_MAX = 256
 """Interactive commands committed together at most; they never wait for the batch to fill."""
 TURNS_MAX = 64
 """How many turns of an event loop commands are gathered at most while each turn brings more."""
-CHUNK = 500
+CHUNK = 1000
 """Bulk commands committed together. Between two chunks the interactive ones have their turn."""
 QUEUE_MAX = 20_000
 PENDING_POLL_SECONDS = 0.05

@@ -313,6 +313,13 @@ def _record(tx: Tx, journal: Journal, batch: _Batch, view: View, moment: Moment)
             steps.append(Update(shelf.rows, [changed[key] for key in sorted(changed)]))
         if added := batch.added.get(shelf):
             steps.append(Insert(shelf.rows, list(added.values())))
+    # Keys in one order, as all locks: a batch that waits for another's key must not hold one that
+    # the other waits for. And before the head is locked, so that batches write them side by side.
+    if completed := batch.completed_keys:
+        steps.append(Update(COMPLETION_ROWS, [completed[key] for key in sorted(completed)]))
+    if batch.new_keys:
+        steps.append(Insert(COMMAND_ROWS, [batch.new_keys[key] for key in sorted(batch.new_keys)]))
+        trace.keys = {key: row.recorded_at for key, row in batch.new_keys.items()}
     last: list[Step] = []
     seals = batch.seals(view)
     if batch.events or batch.entries or seals.names:
@@ -327,11 +334,6 @@ def _record(tx: Tx, journal: Journal, batch: _Batch, view: View, moment: Moment)
             last.append(Insert(EVENT_ROWS, rows))
             last.append(Update(HEAD_ROWS, [replace(head, event_seq=seq, event_hash=chained)]))
             trace.event_seq, trace.event_hash = rows[0].seq, rows[0].hash
-    if batch.completed_keys:
-        last.append(Update(COMPLETION_ROWS, list(batch.completed_keys.values())))
-    if batch.new_keys:
-        last.append(Insert(COMMAND_ROWS, list(batch.new_keys.values())))
-        trace.keys = {key: row.recorded_at for key, row in batch.new_keys.items()}
     _commit(tx, [*steps, *last], trace)
     return trace
 
