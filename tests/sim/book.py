@@ -59,7 +59,8 @@ class SqliteBook:
         for ending in ("", "-wal", "-shm"):
             Path(f"{self._path}{ending}").unlink(missing_ok=True)
         shutil.copyfile(self._template, self._path)
-        self._database = open_database(f"sqlite:///{self._path}")
+        # One for all seeds: it has compiled their statements already.
+        self._database = self._database or open_database(f"sqlite:///{self._path}")
         self._reader = sqlite3.connect(self._path, isolation_level=None)
         return self._database
 

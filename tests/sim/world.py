@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from random import Random
 from typing import Any, TypeVar
@@ -107,8 +106,7 @@ class World:
             is_open=self.sending.is_open,
         )
         liveness.this_process.cache_clear()
-        self._runner = asyncio.Runner()
-        self._runner.get_loop().set_default_executor(_AtOnce(1))
+        self._runner = asyncio.Runner(loop_factory=_AtOnceLoop)
 
     def _see_order(self, order: TransferOrder) -> None:
         """Look, from outside, whether a call was on record before it came in. Source: I6."""
@@ -147,13 +145,16 @@ async def _no_nap() -> None:
     """Sleep not at all."""
 
 
-class _AtOnce(ThreadPoolExecutor):
+class _AtOnceLoop(asyncio.SelectorEventLoop):
     """Does at once what others would do in a thread: the order is the seed's alone."""
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        future: Future[T] = Future()
+    def run_in_executor(
+        self, executor: object, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        del executor
+        future: asyncio.Future[T] = self.create_future()
         try:
-            future.set_result(fn(*args, **kwargs))
+            future.set_result(func(*args))
         except BaseException as error:  # noqa: BLE001 - whoever waits gets it
             future.set_exception(error)
         return future
