@@ -15,9 +15,9 @@ from tests.sim.play import play
 from tests.sim.rare import OFTEN, missed
 
 STEPS = 100
-SQLITE_SEEDS = range(1, 61)
-POSTGRES_SEEDS = range(1, 9)
-PARTS = 3
+SQLITE_SEEDS = range(1, 101)
+POSTGRES_SEEDS = range(1, 13)
+PARTS = 4
 
 
 @pytest.fixture(scope="module")
