@@ -62,10 +62,10 @@ def main() -> None:
     schema = arguments.schema.read_text(encoding="utf-8")
     rows = [("entries/s", "pgledger's transfers/s", "ratio")]
     for _ in range(2):
-        for place in places(kinds=("postgresql",)):
-            theirs = transfers_a_second(place.url, schema)
-        for place in places(kinds=("postgresql",)):
-            ours = measure(place, arguments.entries)
+        (theirs,) = [
+            transfers_a_second(place.url, schema) for place in places(kinds=("postgresql",))
+        ]
+        (ours,) = [measure(place, arguments.entries) for place in places(kinds=("postgresql",))]
         rows.append((f"{ours:,.0f}", f"{theirs:,.0f}", f"{ours / theirs:.2f}"))
     report("the ledger's bulk path beside pgledger", rows)
 
