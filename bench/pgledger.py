@@ -8,12 +8,12 @@ an idempotency key, an event and two hash chains each. What counts is the ratio:
 
 import argparse
 import re
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import psycopg
+from tests.postgres import find_binaries
 
 from bench.ledger_bulk import measure
 from bench.surroundings import places, report
@@ -32,8 +32,7 @@ SELECT 'acct_' || n, 'a' || n, 'USD', true, true, now(), now() FROM generate_ser
 
 def transfers_a_second(url: str, schema: str) -> float:
     """Tell the best rate of pgledger's transfers."""
-    pgbench = shutil.which("pgbench")
-    assert pgbench is not None, "pgbench comes with PostgreSQL's programs; install them"
+    pgbench = str(find_binaries() / "pgbench")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(schema.encode())
         connection.execute(_MAKE_ACCOUNTS, (ACCOUNTS,))

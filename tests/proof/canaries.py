@@ -90,11 +90,11 @@ def run(amount: int, ground: Ground) -> Result:
     failures: list[str] = []
     did, size = _play(ground, amount, "sqlite", failures)
     seen = f"SQLite: {size / 1e6:.1f} MB of files, log and answers searched"
-    if amount >= 1_000 and not ground.may_go_on():
-        seen += "; PostgreSQL: not begun, the time was over"
-    elif amount >= 1_000:
+    if amount >= 1_000 and ground.may_go_on():
         done, more = _play(ground, amount // 5, "postgresql", failures)
         seen += f"; PostgreSQL: {done} numbers, {more / 1e6:.1f} MB, its files and log with them"
+    elif amount >= 1_000:
+        seen += "; PostgreSQL: not begun, the time was over"
     return Result(did, failures, seen)
 
 

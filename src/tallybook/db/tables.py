@@ -32,10 +32,6 @@ class RowMap(Generic[R]):
         self.columns = tuple(item.name for item in fields(model))  # pyright: ignore[reportArgumentType] - R is a dataclass
         self.types = tuple(postgresql_type(table, name) for name in self.columns)
         self.key_types = tuple(postgresql_type(table, name) for name in self.key)
-        getter = attrgetter(*self.columns)
-        self._values: Callable[[R], tuple[Any, ...]] = (
-            getter if len(self.columns) > 1 else lambda row: (getter(row),)
-        )
         key_getter = attrgetter(*self.key)
         self.key_of: Callable[[R], Any] = key_getter
         hints = get_type_hints(model)
@@ -47,55 +43,19 @@ class RowMap(Generic[R]):
         ]
         # A member is a text too, but drivers and hashes take ten times as long to find that out.
         plain = [(index, _VALUE_OF) for index, _ in self._enums]
-        self._to_sqlite = _converters(self.types, _TO_SQLITE) + plain
         self._from_sqlite = _converters(self.types, _FROM_SQLITE)
-        self._to_copy = _converters(self.types, _TO_COPY) + plain
+        self.sqlite_values = _taking(self.columns, _converters(self.types, _TO_SQLITE) + plain)
+        """Takes a row's values in column order, as SQLite keeps them."""
+        self.copy_values = _taking(self.columns, _converters(self.types, _TO_COPY) + plain)
+        """Takes a row's values in column order, as COPY has them at the least cost: times and dates
+        cost the driver more than all other cells, and in one batch most rows have the same time."""
 
-    def values(self, row: R) -> tuple[Any, ...]:
-        """Take a row's values in column order."""
-        return self._values(row)
-
-    def without_members(self, names: Sequence[str]) -> Callable[[R], Sequence[Any]]:
+    def plain_values(self, names: Sequence[str]) -> Callable[[R], Sequence[Any]]:
         """Give what takes some of a row's values, enumerations as the texts that they stand for."""
-        getter = attrgetter(*names)
-        assert len(names) > 1, f"{self.name}: of one column there is no row"
         enums = {self.columns[index] for index, _ in self._enums}
-        places = [place for place, name in enumerate(names) if name in enums]
-        if not places:
-            return getter
-
-        def take(row: R) -> Sequence[Any]:
-            values = list(getter(row))
-            for place in places:
-                if values[place] is not None:
-                    values[place] = _VALUE_OF(values[place])
-            return values
-
-        return take
-
-    def sqlite_values(self, row: R) -> tuple[Any, ...]:
-        """Take a row's values in column order, as SQLite keeps them."""
-        if not self._to_sqlite:
-            return self._values(row)
-        values = list(self._values(row))
-        for index, convert in self._to_sqlite:
-            if values[index] is not None:
-                values[index] = convert(values[index])
-        return tuple(values)
-
-    def copy_values(self, row: R) -> Sequence[Any]:
-        """Take a row's values in column order, as COPY has them at the least cost.
-
-        Times, dates and enums cost the driver more than all other cells, and in one batch most
-        rows have the same time.
-        """
-        if not self._to_copy:
-            return self._values(row)
-        values = list(self._values(row))
-        for index, convert in self._to_copy:
-            if values[index] is not None:
-                values[index] = convert(values[index])
-        return values
+        return _taking(
+            names, [(place, _VALUE_OF) for place, name in enumerate(names) if name in enums]
+        )
 
     def row(self, values: Sequence[Any], *, sqlite: bool) -> R:
         """Make a row of what the driver gave."""
@@ -152,6 +112,25 @@ def sqlite_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return instant_to_text(value)
     return value.isoformat() if isinstance(value, date) else value
+
+
+def _taking(
+    names: Sequence[str], conversions: Sequence[tuple[int, Callable[[Any], Any]]]
+) -> Callable[[Any], Sequence[Any]]:
+    """Give what takes fields out of a row, in order, and converts those at some places."""
+    cells: Callable[[Any], Any] = attrgetter(*names)
+    read: Callable[[Any], Sequence[Any]] = cells if len(names) > 1 else lambda row: (cells(row),)
+    if not conversions:
+        return read
+
+    def take(row: Any) -> Sequence[Any]:
+        values: list[Any] = list(read(row))
+        for place, convert in conversions:
+            if values[place] is not None:
+                values[place] = convert(values[place])
+        return values
+
+    return take
 
 
 def _converters(

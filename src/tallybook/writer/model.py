@@ -49,7 +49,7 @@ class Shelf(Generic[R]):
         self.name = rows.name
         self.is_sealed = is_sealed
         """Whether its rows are summed into a seal; not where a hash chain covers them."""
-        self.sealed_values: Callable[[R], Sequence[Any]] = rows.without_members(
+        self.sealed_values: Callable[[R], Sequence[Any]] = rows.plain_values(
             [name for name in rows.columns if name not in follows]
         )
         """What of a row is sealed: all of it but what follows from other rows. A column that each
