@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Annotated
 
 import uvicorn
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 from tests.serving import Parts
@@ -34,8 +33,9 @@ from tallybook.ambient.logs import log_to
 from tallybook.db import migrate
 from tallybook.entrypoints import api
 from tallybook.kernel.money import parse_positive_amount
-from tallybook.wire.calls import Call, CallRoute
+from tallybook.wire.calls import Call
 from tallybook.wire.fields import Amount, Body, Count
+from tallybook.wire.routes import Router
 
 PATH = "/bench/baskets"
 BASKET = {
@@ -75,7 +75,7 @@ def serve(home: str, pipe: Connection, core: int, *, logs: bool) -> None:
     if logs:
         log_to(log, style="json")
     parts = Parts.open(url, Path(home))
-    router = APIRouter(route_class=CallRoute)
+    router = Router()
     router.post(PATH, status_code=201)(take_basket)
     theirs = api.make_routers
     api.make_routers = lambda: [*theirs(), router]

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from tallybook.kernel.refusal import REFUSALS, Refusal, Refused
 from tallybook.wire import body as wire_body
 from tallybook.wire import calls as wire_calls
-from tallybook.wire.calls import Call, CallRoute
+from tallybook.wire.calls import Call
 from tallybook.wire.context import InContext
+from tallybook.wire.routes import Router
 from tallybook.writer import door as writer_door
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 from tests.serving import Answer, Served, serve_book
@@ -48,7 +49,7 @@ class RepliedOperation(BegunOperation):
 
 def add_routes(app: FastAPI) -> None:
     """Add routes that break, for what no route of ours does."""
-    router = APIRouter(route_class=CallRoute)
+    router = Router()
 
     @router.post("/test/begin")
     async def begin(call: Call) -> Response:
@@ -76,7 +77,7 @@ def add_routes(app: FastAPI) -> None:
         lent = [context.database.engine.connect() for _ in range(100)]
         assert not lent, "the pool should have been empty by now"
 
-    app.router.routes.extend(router.routes)
+    app.router.routes.extend(router.routes())
 
 
 @pytest.fixture

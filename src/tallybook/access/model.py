@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from tallybook.kernel.frozen import frozen
 
 
 class Scope(StrEnum):
@@ -18,7 +19,7 @@ class Scope(StrEnum):
     """Send money, give it back, give it up, and rule on what waits for a person."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApiKey:
     """One key. Its text is shown once, when it is made; only its hash is kept."""
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from tallybook.access.model import ApiKey, Scope
 from tallybook.access.rules import USE_NOTED_EVERY, is_good
 from tallybook.access.store import API_KEYS
 from tallybook.access.views import key_view
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyText:
     """A fresh key's text on its way in: its hash and how it begins, never the text itself."""
 
@@ -22,7 +23,7 @@ class KeyText:
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreateKey:
     """A new client's first key."""
 
@@ -52,7 +53,7 @@ class CreateKeyOperation:
         return _decision("created", key, added=((API_KEYS, key),), status=201)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RotateKey:
     """A key that another is to take the place of."""
 
@@ -89,7 +90,7 @@ class RotateKeyOperation:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RevokeKey:
     """A key that is to open nothing any more."""
 
@@ -120,7 +121,7 @@ class RevokeKeyOperation:
         return _decision("revoked", revoked, changed=((API_KEYS, revoked),), status=200)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoteKeyUse:
     """That a key was used."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -26,6 +25,7 @@ from tallybook.access.rules import hash_key, hint_of, is_good, looks_like_key, w
 from tallybook.access.store import API_KEYS_TABLE
 from tallybook.ambient.clock import Clock
 from tallybook.db.engine import Database
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.refusal import Refused
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command, Outcome
@@ -53,7 +53,7 @@ class AccessContext(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Read:
     """What the ring has read, and when."""
 

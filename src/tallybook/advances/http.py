@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -33,14 +33,15 @@ from tallybook.customers.views import CUSTOMER_PREFIX
 from tallybook.kernel.ids import Ids, parse_id
 from tallybook.kernel.money import parse_amount, parse_positive_amount
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.wire.calls import Call, CallRoute, path_id
+from tallybook.wire.calls import Call, path_id
 from tallybook.wire.context import InContext
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
 from tallybook.wire.fields import Amount, Body, CurrencyCode, Day, Text
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import Router
 
-ROUTER = APIRouter(tags=["advances"], route_class=CallRoute)
+ROUTER = Router("advances")
 
 NUMBER_CHARACTERS_MAX = 200
 

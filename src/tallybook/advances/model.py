@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -70,7 +69,7 @@ class Advance:
         return self.amount_minor + self.fee_minor
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdvanceTerms:
     """What an advance may be, and how it is collected: the installation's settings."""
 

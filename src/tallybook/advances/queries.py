@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -18,10 +17,11 @@ from tallybook.collection.store import (
     PLANS_TABLE,
 )
 from tallybook.db.reading import select_rows
+from tallybook.kernel.frozen import frozen
 from tallybook.processor.model import Transfer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WholeAdvance:
     """An advance with everything that is shown of it."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
@@ -10,7 +9,7 @@ from tallybook.kernel.calendar import add_days, add_months, whole_months
 from tallybook.kernel.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Period:
     """How far apart the due dates of a plan are: so many days, or so many calendar months.
 
@@ -148,7 +147,7 @@ class RunState(StrEnum):
     FINISHED = "finished"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """The run of one job for one business date: there is only one, ever. Source: T3."""
 
@@ -161,7 +160,7 @@ class Run:
     """Counts and sums per step, as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """Who is running a job, and how far it has come."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 from tallybook.collection.model import (
@@ -25,7 +24,7 @@ ROWS_A_DAY_MAX = 2
 """Where a failed debit goes to the next date, how many rows a date may hold. Source: A8, L9."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """One due date of a schedule, and what is due. Units: minor units."""
 
@@ -357,7 +356,7 @@ class _Work:
         return plan.period.date_after(plan.anchor, count)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Caps:
     """The most that debits may come to. Units: minor units; None: no cap."""
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -36,11 +36,12 @@ from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.ledger import queries as ledger
 from tallybook.ledger.views import MovementView, show_movement
-from tallybook.wire.calls import Call, CallRoute, path_id
+from tallybook.wire.calls import Call, path_id
 from tallybook.wire.context import Context, InContext
 from tallybook.wire.fields import Amount, Body, Name
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import Router
 
 AccountNumber = Annotated[
     str, Field(max_length=200, description="With or without spaces and hyphens.")
@@ -73,18 +74,18 @@ class CustomerChanges(Body):
     credit_limit: Amount | None = None
 
 
-def make_router(in_flight: queries.InFlight | None = None) -> APIRouter:
+def make_router(in_flight: queries.InFlight | None = None) -> Router:
     """Make the customers' routes.
 
     `in_flight` tells what is on its way beyond what the ledger shows; whoever wires the rail knows.
     """
-    router = APIRouter(tags=["customers"], route_class=CallRoute)
+    router = Router("customers")
     _add_writes(router)
     _add_reads(router, in_flight)
     return router
 
 
-def _add_writes(router: APIRouter) -> None:
+def _add_writes(router: Router) -> None:
     @router.post(
         "/customers",
         status_code=201,
@@ -156,7 +157,7 @@ def _add_writes(router: APIRouter) -> None:
         )
 
 
-def _add_reads(router: APIRouter, in_flight: queries.InFlight | None) -> None:
+def _add_reads(router: Router, in_flight: queries.InFlight | None) -> None:
     @router.get(
         "/customers", response_model=ListOf[CustomerView], responses=refusals("email_invalid")
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+
+from tallybook.kernel.frozen import frozen
 
 
 class CustomerStatus(StrEnum):
@@ -14,7 +15,7 @@ class CustomerStatus(StrEnum):
     SUSPENDED = "suspended"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Customer:
     """Someone who owes, pays or buys."""
 
@@ -32,7 +33,7 @@ class Customer:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BankAccount:
     """An account at a bank that belongs to one customer; its number is never kept in clear."""
 
@@ -46,7 +47,7 @@ class BankAccount:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CustomerCredit:
     """What the house holds for a customer in one currency. Units: minor units."""
 
@@ -55,7 +56,7 @@ class CustomerCredit:
     credit_minor: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """Why a customer is not in good standing, told by the business that knows. Source: A3."""
 
@@ -74,7 +75,7 @@ class Standing:
         return self.active and (self.since_on is None or self.since_on <= day)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BalanceLine:
     """What stands between a customer and the house for one product. Units: minor units."""
 

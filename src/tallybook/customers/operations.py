@@ -7,7 +7,7 @@ made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 
 from tallybook.ambient.secrets import Secrets
 from tallybook.customers.model import BankAccount, Customer, CustomerStatus, account_context
@@ -20,12 +20,13 @@ from tallybook.customers.store import (
     CUSTOMERS,
 )
 from tallybook.customers.views import show_bank_account, show_customer
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TakenNumber:
     """A bank account number on its way in: found by its hash, kept sealed, shown as four digits."""
 
@@ -67,7 +68,7 @@ def reveal_number(account: BankAccount, secrets: Secrets) -> str:
 # -- create ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreateCustomer:
     """A new customer; name and e-mail went through `clean_name` and `clean_email`."""
 
@@ -136,7 +137,7 @@ class CreateCustomerOperation:
 # -- add a bank account ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddBankAccount:
     """One more bank account for a customer."""
 
@@ -181,7 +182,7 @@ class AddBankAccountOperation:
 # -- change ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChangeCustomer:
     """What is to be different about a customer; None leaves a field as it is."""
 

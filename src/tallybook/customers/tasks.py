@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -20,6 +20,7 @@ from tallybook.customers.operations import (
 )
 from tallybook.customers.rules import clean_email, clean_name, fold_email
 from tallybook.db.engine import Database
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.csv_fields import column_invalid, read_column
@@ -56,7 +57,7 @@ class RegisterContext(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Person:
     """Whom a file names."""
 
@@ -114,7 +115,7 @@ async def register_people(
     return [known[person.email_folded] for person in people]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WantedAccount:
     """An account that a file names, and the customer it says it belongs to."""
 

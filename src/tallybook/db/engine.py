@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 from tallybook.db.dialect import WriteConnection
-from tallybook.db.postgresql import PostgresConnection
 from tallybook.db.sqlite import PRAGMAS, SqliteConnection
+from tallybook.kernel.frozen import frozen
 
 PING_AFTER_SECONDS = 1.0
 """How long a connection may rest before it is tried."""
@@ -27,7 +26,7 @@ class DatabaseUrlError(ValueError):
     """The database URL is not one that Tallybook can use."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Database:
     """One database: where it is, its reading engine, and how to open its writing connection."""
 
@@ -53,6 +52,8 @@ class Database:
         """Make the connection that a writer thread writes through; it connects when first used."""
         if self.is_sqlite:
             return SqliteConnection(self.path or "")
+        from tallybook.db.postgresql import PostgresConnection  # noqa: PLC0415 - see db/errors.py
+
         conninfo = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
         return PostgresConnection(conninfo)
 

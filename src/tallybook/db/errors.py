@@ -7,8 +7,6 @@ import sqlite3
 from enum import Enum
 from functools import cache
 
-import psycopg
-from psycopg import errors as pg
 from sqlalchemy import Index, PrimaryKeyConstraint, UniqueConstraint
 
 from tallybook.db.metadata import METADATA
@@ -32,6 +30,18 @@ def classify(error: BaseException) -> tuple[Trouble, str | None]:
     """Tell what an error of either driver means, and the constraint's name where one broke."""
     if isinstance(error, sqlite3.Error):
         return _classify_sqlite(error)
+    if type(error).__module__.partition(".")[0] == "psycopg":
+        return _classify_postgresql(error)
+    if isinstance(error, OSError | MemoryError):
+        return Trouble.MACHINE, None
+    # Not the database's: a bug of ours in recording one command's decision.
+    return Trouble.DATA, None
+
+
+def _classify_postgresql(error: BaseException) -> tuple[Trouble, str | None]:
+    import psycopg  # noqa: PLC0415 - a tenth of the start, and SQLite needs none of it
+    from psycopg import errors as pg  # noqa: PLC0415 - as above
+
     if isinstance(error, pg.SerializationFailure | pg.DeadlockDetected | pg.LockNotAvailable):
         return Trouble.TRANSIENT, None
     if isinstance(error, pg.IntegrityError):
@@ -44,10 +54,7 @@ def classify(error: BaseException) -> tuple[Trouble, str | None]:
         return Trouble.MACHINE, None
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return Trouble.LOST, None
-    if isinstance(error, psycopg.Error | OSError | MemoryError):
-        return Trouble.MACHINE, None
-    # Not the database's: a bug of ours in recording one command's decision.
-    return Trouble.DATA, None
+    return Trouble.MACHINE, None
 
 
 def _classify_sqlite(error: sqlite3.Error) -> tuple[Trouble, str | None]:

@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import CHAR, BigInteger, DateTime, Dialect, Index, MetaData, String, text
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy import CHAR, UUID, BigInteger, DateTime, Dialect, Index, MetaData, String, text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 METADATA = MetaData(

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import cache, partial
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from sqlalchemy import text
 from starlette.applications import Starlette
@@ -33,12 +33,12 @@ from tallybook.ledger import http as ledger
 from tallybook.loans import http as loans
 from tallybook.reports import http as reports
 from tallybook.retail import http as retail
-from tallybook.wire.calls import CallRoute
 from tallybook.wire.context import Context
 from tallybook.wire.envelope import Admit, Envelope
 from tallybook.wire.guard import Guard
 from tallybook.wire.openapi import openapi_document
 from tallybook.wire.problems import add_problem_handlers
+from tallybook.wire.routes import CallRoute, Router
 from tallybook.wire.table import FOUND_IN_SCOPE, RouteTable, TableRoute
 
 _log = logging.getLogger("tallybook.http")
@@ -49,7 +49,7 @@ _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def make_routers() -> list[APIRouter]:
+def make_routers() -> list[Router]:
     """List every domain's routes."""
     return [
         customers.make_router(in_flight=sum_in_flight),
@@ -67,16 +67,13 @@ def make_routers() -> list[APIRouter]:
 def make_routes(prefix: str) -> tuple[CallRoute, ...]:
     """Put every call under the prefix, as one flat list.
 
-    Made once a process: routes know no engine, and reading what all of them take is most of what
-    making an application costs.
+    Made once a process: routes know no engine.
     """
     routes: list[CallRoute] = []
     for router in make_routers():
-        for route in router.routes:
-            assert isinstance(route, CallRoute), "a router of ours has route_class=CallRoute"
-            placed = route.below(prefix)
-            placed.needs = scope_of(placed.methods or (), route.path).value
-            routes.append(placed)
+        for route in router.routes(prefix):
+            route.needs = scope_of(route.methods or (), route.path.removeprefix(prefix)).value
+            routes.append(route)
     return tuple(routes)
 
 

@@ -6,11 +6,13 @@ A refusal is an answer, not an error: the request was understood and nothing was
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
+from tallybook.kernel.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class RefusalKind:
     """What is the same for every refusal with one code."""
 
@@ -21,7 +23,7 @@ class RefusalKind:
     """Whether the very same request may succeed later without anyone changing anything else."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """One refusal: its code, the field it is about, and facts a program can use."""
 

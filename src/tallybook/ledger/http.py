@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.ledger import queries
@@ -19,17 +19,17 @@ from tallybook.ledger.views import (
     show_statement_line,
     show_total,
 )
-from tallybook.wire.calls import CallRoute
 from tallybook.wire.context import InContext
 from tallybook.wire.fields import Day
 from tallybook.wire.paging import InPage, ListOf, Page, bad_cursor, page_of
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import Router
 
 EVENTS_LIMIT_MAX = 1_000
 ACCOUNT_ID_MAX = 2**31 - 1
 """What an INTEGER column holds."""
 
-ROUTER = APIRouter(tags=["ledger"], route_class=CallRoute)
+ROUTER = Router("ledger")
 
 _AsOf = Annotated[Day | None, Query(description="At the end of this date; now if left out.")]
 _Book = Annotated[str | None, Query(max_length=64, description="One book only, such as `house`.")]

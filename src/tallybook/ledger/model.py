@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -125,7 +124,7 @@ class DayBalance:
 # -- as it is read ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccountBalance:
     """What moved on an account up to a date. Units: minor units."""
 
@@ -139,7 +138,7 @@ class AccountBalance:
         return self.debit_minor - self.credit_minor
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StatementLine:
     """One posting on an account, with the balance after it. Units: minor units."""
 
@@ -154,7 +153,7 @@ class StatementLine:
     subject_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MovementLine:
     """One of the customer's postings in a movement. Units: minor units."""
 
@@ -164,7 +163,7 @@ class MovementLine:
     subject_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Movement:
     """One entry, as far as it concerns a customer."""
 
@@ -176,7 +175,7 @@ class Movement:
     lines: tuple[MovementLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CustomerSum:
     """What a customer's postings on one account come to, by the kind of entry."""
 
@@ -186,7 +185,7 @@ class CustomerSum:
     amount_minor: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CurrencyTotal:
     """All debits and credits in one currency, over every book. Equal, or the ledger is broken."""
 
@@ -195,7 +194,7 @@ class CurrencyTotal:
     credit_minor: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoggedEvent:
     """One event of the log."""
 

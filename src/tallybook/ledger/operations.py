@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.ledger.model import Entry, imbalance
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PostEntry:
     """A balanced entry to be posted as it stands."""
 

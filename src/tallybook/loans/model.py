@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+
+from tallybook.kernel.frozen import frozen
 
 
 class Interval(StrEnum):
@@ -42,7 +43,7 @@ class LoanStatus(StrEnum):
     WRITTEN_OFF = "written_off"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terms:
     """What decides a schedule and who counts as delinquent. Units: minor units."""
 
@@ -62,7 +63,7 @@ class Terms:
         return self.principal_minor + self.interest_minor
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loan:
     """One loan: its terms, and what its payments come to. Units: minor units.
 
@@ -152,7 +153,7 @@ DEBIT_METHOD = "auto_debit"
 """The method of a payment that was collected through the Processor."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Payment:
     """One payment on a loan. Amount, dates and row never change once it is paid.
 
@@ -184,7 +185,7 @@ class Payment:
     settled_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScheduleRow:
     """What is to be paid when. Units: minor units. Source: L2, L3."""
 
@@ -195,7 +196,7 @@ class ScheduleRow:
     interest_minor: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PaidRow:
     """A row of the schedule as it stands on a date. Source: L3."""
 
@@ -214,7 +215,7 @@ class PaidRow:
         return self.paid_minor >= self.row.amount_minor
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Allocation:
     """What became of one payment. Units: minor units."""
 
@@ -225,7 +226,7 @@ class Allocation:
     """What was too much and is customer credit."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tally:
     """What payments come to on a date, in sums. Units: minor units."""
 
@@ -236,7 +237,7 @@ class Tally:
     kept_minor: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Coverage:
     """How much of a schedule is paid. Units: minor units."""
 
@@ -260,7 +261,7 @@ class Bucket(StrEnum):
     OVER_90 = "91+"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delinquency:
     """How a loan stands on a date. Source: L6."""
 
@@ -273,7 +274,7 @@ class Delinquency:
     """What is past due and unpaid. Units: minor units."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoanTerms:
     """What the settings say of loans that do not say it themselves."""
 

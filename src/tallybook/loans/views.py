@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
 from tallybook.customers.views import BANK_ACCOUNT_PREFIX, CUSTOMER_PREFIX
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import show_id
 from tallybook.kernel.money import format_amount
 from tallybook.loans.model import (

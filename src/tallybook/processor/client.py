@@ -13,7 +13,7 @@ import ssl
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +23,7 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from yarl import URL
 
+from tallybook.kernel.frozen import frozen
 from tallybook.processor.port import (
     ProcessorRejected,
     ProcessorUnknown,
@@ -43,7 +44,7 @@ _LONG_NUMBER = re.compile(r"\d(?:[\W_]?\d){4,}")
 _BALANCE = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,10})?\Z", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientSettings:
     """What an installation may set. Units: seconds, bytes."""
 

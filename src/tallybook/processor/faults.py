@@ -11,13 +11,14 @@ import dataclasses
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from hashlib import blake2b
 from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from tallybook.kernel.frozen import frozen
 from tallybook.processor.model import Result
 from tallybook.processor.port import Direction
 
@@ -31,7 +32,7 @@ def _knob(group: str, text: str) -> Any:  # noqa: ANN401 - dataclasses.field() i
     return field(default=0.0, metadata={"group": group, "help": text})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Faults:
     """The knobs of a simulated Processor: a probability each, and none of them by default.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -208,7 +207,7 @@ class SendingState(StrEnum):
     """The book is a restored copy: what was sent after it was made is to be found first."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sending:
     """The one switch that all sending goes by; where there is no row it is open."""
 

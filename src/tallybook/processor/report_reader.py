@@ -12,12 +12,12 @@ import codecs
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
 
 from tallybook.kernel.calendar import parse_date
+from tallybook.kernel.frozen import frozen
 from tallybook.processor.model import Result
 from tallybook.processor.port import Direction
 
@@ -58,7 +58,7 @@ class ReportRow(NamedTuple):
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReportReading:
     """What a report said."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 from tallybook.ambient.clock import Clock
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.money import currency_decimals, parse_positive_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.faults import CallFault, Fate, Faults, Odds, ReportFault
@@ -43,7 +43,7 @@ class Answer(NamedTuple):
     """Why, where it was rejected."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Total:
     """How many transfers, and their sum. Units: minor units."""
 
@@ -51,7 +51,7 @@ class Total:
     amount_minor: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Truth:
     """What really happened, for tests to compare a book with."""
 

@@ -11,11 +11,11 @@ import os
 import sqlite3
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from tallybook.kernel.frozen import frozen
 from tallybook.processor.model import Result
 from tallybook.processor.port import Direction
 
@@ -62,7 +62,7 @@ CallRow = tuple[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoggedCall:
     """One call as the Processor knows it, and the transfer it made where it made one.
 

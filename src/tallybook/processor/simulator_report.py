@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from datetime import date
 from random import Random
 from typing import Literal, NamedTuple
 
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.money import format_amount
 from tallybook.processor.faults import ReportFate, ReportFault
 from tallybook.processor.model import Result
@@ -40,7 +40,7 @@ class _Row(NamedTuple):
         return f"{self.ident},{self.result}\n"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReportOrder:
     """Which report is asked for, and how it is to come out."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from sqlalchemy import Connection
 from starlette.background import BackgroundTask
 from starlette.responses import Response, StreamingResponse
@@ -26,11 +26,11 @@ from tallybook.reports.transfers import (
     Span,
     write_report,
 )
-from tallybook.wire.calls import CallRoute
 from tallybook.wire.context import Context, InContext
 from tallybook.wire.fields import AmountText, Answer, Day
+from tallybook.wire.routes import Router
 
-ROUTER = APIRouter(tags=["reports"], route_class=CallRoute)
+ROUTER = Router("reports")
 
 _PIECE = 256 * 1024
 """How much of a report is in memory at a time. Units: bytes."""

@@ -9,19 +9,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, BinaryIO
 
-import xlsxwriter
 from pydantic_core import to_json
 from sqlalchemy import Connection
 
 from tallybook.collection.queries import stream_reported
 from tallybook.collection.views import RESULTS, SUBJECT_PREFIXES, TRANSFER_PREFIX
 from tallybook.customers.views import CUSTOMER_PREFIX
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import show_id
 from tallybook.kernel.money import format_amount
 from tallybook.processor.model import Transfer, TransferKind
@@ -81,7 +80,7 @@ MEDIA_TYPES: Mapping[Format, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """The calendar days of a report, both included."""
 
@@ -180,6 +179,8 @@ def write_csv(rows: Iterable[Row], span: Span, target: BinaryIO) -> int:
 
 def write_xlsx(rows: Iterable[Row], span: Span, target: BinaryIO) -> int:
     """Write sheets, row by row; amounts are numbers, digit for digit."""
+    import xlsxwriter  # noqa: PLC0415 - few ask for it, and every start would pay for it
+
     del span
     book = xlsxwriter.Workbook(
         target,

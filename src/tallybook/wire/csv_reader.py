@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import BinaryIO, NoReturn
 
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.refusal import Refusal, Refused
 
 LINE_BYTES_MAX = 64 * 1024
@@ -16,7 +17,7 @@ _NOTHING = b' \t\r\n,"'
 _OTHER_SEPARATORS = ";\t|"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CsvColumns:
     """Which columns a file has."""
 
@@ -26,7 +27,7 @@ class CsvColumns:
     """Other names that a column may go by."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CsvLine:
     """One line of a file: its values by column, or what is wrong with it."""
 

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tallybook.kernel.calendar import FIRST_YEAR, LAST_YEAR, parse_date
+from tallybook.wire.docstrings import describe_fields
 
 AMOUNT_CHARACTERS_MAX = 40
 COUNT_MAX = 10**9
@@ -50,14 +51,14 @@ class Body(BaseModel):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
+        json_schema_extra=describe_fields,
     )
 
 
 class Answer(BaseModel):
     """What every answer's shape is derived from, so that OpenAPI can tell it."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra=describe_fields)
 
 
 # -- in --------------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ from typing import Any
 
 from fastapi.openapi.utils import get_openapi
 
-from tallybook.wire.calls import CallRoute
 from tallybook.wire.idempotency import HEADER, REPLAYED
 from tallybook.wire.refusals import PROBLEM_SCHEMA
+from tallybook.wire.routes import CallRoute
 
 DESCRIPTION = """\
 One book for every kind of bill, on one double-entry ledger.
@@ -30,9 +30,8 @@ _API_KEY = {
 
 def openapi_document(routes: Sequence[CallRoute], title: str, version: str) -> dict[str, Any]:
     """Describe the routes."""
-    document = get_openapi(
-        title=title, version=version, description=DESCRIPTION, routes=list(routes)
-    )
+    described = [route.described for route in routes]
+    document = get_openapi(title=title, version=version, description=DESCRIPTION, routes=described)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = PROBLEM_SCHEMA
     document["components"]["securitySchemes"] = {"apiKey": _API_KEY}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query
-from pydantic import ConfigDict
 
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import parse_id
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.fields import Answer
@@ -22,7 +21,7 @@ R = TypeVar("R")
 S = TypeVar("S")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """Which part of a list is asked for."""
 
@@ -80,9 +79,6 @@ InPage = Annotated[Page, Depends(_page)]
 
 class ListOf(Answer, Generic[S]):
     """One page of a list."""
-
-    # The docstrings of a class that is made from this one would be looked for in every module.
-    model_config = ConfigDict(use_attribute_docstrings=False)
 
     data: list[S]
     has_more: bool

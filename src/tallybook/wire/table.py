@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tallybook.wire.calls import CallRoute
+from tallybook.wire.routes import CallRoute
 
 Found = tuple[CallRoute, dict[str, str]]
 """A route, and what stood in the path for its parameters."""

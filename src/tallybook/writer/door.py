@@ -8,12 +8,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
 from tallybook.ambient.clock import Clock
 from tallybook.db.dialect import WriteConnection
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.writer.lane import Lane
@@ -33,7 +33,7 @@ PENDING_POLL_SECONDS = 0.05
 _Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Asked:
     """One interactive command, and how its asker hears of the outcome."""
 

@@ -62,6 +62,50 @@ def test_a_row_is_compared_and_hashed_by_its_fields_and_has_no_others() -> None:
         row.note = "x"  # pyright: ignore[reportAttributeAccessIssue] - it has slots
 
 
+@frozen
+class Secretive:
+    id: str
+    secret: str = field(repr=False)
+    note: str = field(default="", compare=False)
+
+
+@frozen
+class Empty:
+    """Nothing."""
+
+
+@frozen
+class Outspoken:
+    id: str
+
+    def __repr__(self) -> str:
+        return "mine"
+
+
+def test_what_a_field_says_of_itself_is_heard() -> None:
+    assert "hush" not in repr(Secretive("1", "hush"))
+    assert Secretive("1", "a", "one") == Secretive("1", "a", "two")
+    assert hash(Secretive("1", "a", "one")) == hash(Secretive("1", "a", "two"))
+    assert Secretive("1", "a") != Secretive("1", "b")
+
+
+def test_only_rows_of_one_class_are_equal() -> None:
+    @frozen
+    class Heavy:
+        id: str
+        tags: tuple[str, ...] = field(default=())
+
+    assert Light("1") != Heavy("1")
+    assert Light("1") != ("1", ())
+    assert Empty() == Empty()
+    assert len({Empty(), Empty()}) == 1
+
+
+def test_a_method_of_its_own_stays() -> None:
+    assert repr(Outspoken("1")) == "mine"
+    assert Outspoken("1") == Outspoken("1")
+
+
 def test_the_type_checker_lets_nobody_assign_to_a_field() -> None:
     row = Light("1")
     # Were this not refused, `make types` would say that there is nothing to ignore.

@@ -6,17 +6,18 @@ from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, Path
+from fastapi import FastAPI, Path
 from starlette.responses import JSONResponse, Response
 
 from tallybook.kernel.refusal import Refused
 from tallybook.wire.body import BODY_LIMIT, JSON
-from tallybook.wire.calls import Call, CallRoute, body_id, path_id
+from tallybook.wire.calls import Call, body_id, path_id
 from tallybook.wire.fields import Answer, Body, Count
 from tallybook.wire.openapi import openapi_document
 from tallybook.wire.paging import ListOf
 from tallybook.wire.problems import add_problem_handlers
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import CallRoute, Router
 
 
 class Order(Body):
@@ -29,7 +30,7 @@ class Ordered(Answer):
     count: int
 
 
-ROUTER = APIRouter(tags=["orders"], route_class=CallRoute)
+ROUTER = Router("orders")
 
 
 @ROUTER.post("/orders", status_code=201, response_model=Ordered)
@@ -74,9 +75,7 @@ def list_orders(after: int = 0) -> Any:
 def make_app() -> FastAPI:
     app = FastAPI()
     app.state.engine = SimpleNamespace(settings=SimpleNamespace(body_limit=BODY_LIMIT))
-    app.router.routes.extend(
-        route.below("/v1") for route in ROUTER.routes if isinstance(route, CallRoute)
-    )
+    app.router.routes.extend(ROUTER.routes("/v1"))
     add_problem_handlers(app)
     return app
 
@@ -174,7 +173,7 @@ def test_fastapi_describes_plain_calls_and_runs_none_of_them() -> None:
     codes = put["responses"]["404"]["x-refusals"]
     assert codes == ["customer_not_found", "id_invalid"]
     assert "required" not in document["paths"]["/v1/runs"]["post"].get("requestBody", {})
-    described = [route.endpoint for route in routes if route.is_plain]
+    described = [route.described.endpoint for route in routes if route.is_plain]
     for endpoint in described:
         with pytest.raises(AssertionError):
             asyncio.run(endpoint())

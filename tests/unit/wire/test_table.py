@@ -4,14 +4,14 @@ import inspect
 import re
 
 import pytest
-from fastapi import APIRouter
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import Response
 from starlette.routing import Match
 
 from tallybook.entrypoints.api import make_routes
-from tallybook.wire.calls import Call, CallRoute
+from tallybook.wire.calls import Call
+from tallybook.wire.routes import CallRoute, Router
 from tallybook.wire.table import RouteTable
 
 PATHS = [
@@ -31,7 +31,7 @@ PATHS = [
 
 def make(paths: list[str]) -> list[CallRoute]:
     """Make a route a path, whose function takes the path's parameters."""
-    router = APIRouter(route_class=CallRoute)
+    router = Router()
     for path in paths:
         hints = {"call": Call} | dict.fromkeys(re.findall(r"{(\w+)", path), str)
 
@@ -44,7 +44,7 @@ def make(paths: list[str]) -> list[CallRoute]:
             [inspect.Parameter(name, keyword, annotation=hint) for name, hint in hints.items()]
         )
         router.post(path)(take)
-    return [route for route in router.routes if isinstance(route, CallRoute)]
+    return router.routes()
 
 
 def tried(routes: list[CallRoute], method: str, path: str) -> tuple[str, dict[str, str]] | None:

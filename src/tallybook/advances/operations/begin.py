@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import date, timedelta
 
 from tallybook.advances.model import Advance, AdvanceStatus, AdvanceTerms, Payout
@@ -15,6 +15,7 @@ from tallybook.collection.store import OWING_PLANS_OF, PLANS
 from tallybook.customers.model import BankAccount
 from tallybook.customers.store import ACCOUNT_BY_NUMBER, CUSTOMERS, STANDINGS_OF
 from tallybook.kernel.calendar import add_days
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import TransferKind
@@ -26,7 +27,7 @@ BACKDATED_DAYS_MAX = 7
 """How far back an advance may be dated outside of imports. Source: T2."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BeginAdvance:
     """A parsed request for an advance; the account is named by its keyed hash."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from tallybook.advances.model import Advance, AdvanceStatus, Payout
@@ -22,6 +21,7 @@ from tallybook.collection.store import INSTALLMENTS_OF, PLANS, UNSENT_OF
 from tallybook.collection.views import item_view
 from tallybook.customers.model import CustomerCredit
 from tallybook.customers.store import CREDITS
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.refusal import Refusal
@@ -33,7 +33,7 @@ _CANCELLABLE = (AdvanceStatus.ACTIVE, AdvanceStatus.IN_DEFAULT)
 _WRITE_OFF = (AdvanceStatus.ACTIVE, AdvanceStatus.IN_DEFAULT, AdvanceStatus.CANCELLED)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuleAdvance:
     """What a person asks about one advance."""
 
@@ -186,7 +186,7 @@ def _give_up(draft: Draft) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApplyCredit:
     """Customer credit to be used for an advance."""
 

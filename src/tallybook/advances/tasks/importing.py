@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from pydantic_core import from_json
@@ -20,6 +20,7 @@ from tallybook.collection.tasks.run import NOT_CONNECTED_MAX
 from tallybook.collection.tasks.sending import SendOrder, expire_intents, send_and_record
 from tallybook.customers.tasks import register_accounts
 from tallybook.db.scratch import Occurrences
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import parse_id
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Protocol
 
 from tallybook.advances.model import AdvanceTerms
@@ -10,6 +9,7 @@ from tallybook.advances.operations.begin import BeginAdvance, BeginAdvanceOperat
 from tallybook.ambient.liveness import this_process
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.paying import pay_out
+from tallybook.kernel.frozen import replace
 from tallybook.writer.model import Command, Outcome
 
 

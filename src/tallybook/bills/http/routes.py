@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from tallybook.bills import queries
@@ -51,18 +50,19 @@ from tallybook.bills.views import (
 from tallybook.kernel.calendar import business_date
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.wire.calls import Call, CallRoute, body_id, path_id
+from tallybook.wire.calls import Call, body_id, path_id
 from tallybook.wire.context import InContext
 from tallybook.wire.fields import Day
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import Router
 
 _OF_CUSTOMER = refusals("id_invalid")
 
 
-def make_router() -> APIRouter:
+def make_router() -> Router:
     """Make the routes of household bills."""
-    router = APIRouter(tags=["bills"], route_class=CallRoute)
+    router = Router("bills")
     _add_messages(router)
     _add_transactions(router)
     _add_review(router)
@@ -70,7 +70,7 @@ def make_router() -> APIRouter:
     return router
 
 
-def _add_messages(router: APIRouter) -> None:
+def _add_messages(router: Router) -> None:
     @router.post(
         "/messages",
         status_code=201,
@@ -97,7 +97,7 @@ def _add_messages(router: APIRouter) -> None:
         return await call.ask(RECORD_MESSAGES, command)
 
 
-def _add_transactions(router: APIRouter) -> None:
+def _add_transactions(router: Router) -> None:
     @router.post(
         "/transactions",
         status_code=201,
@@ -156,7 +156,7 @@ def _add_transactions(router: APIRouter) -> None:
         return await call.ask(LINK_TRANSACTION, command)
 
 
-def _add_review(router: APIRouter) -> None:
+def _add_review(router: Router) -> None:
     @router.post(
         "/review-items/{item_id}/resolution",
         response_model=ResolvedView,
@@ -187,7 +187,7 @@ def _add_review(router: APIRouter) -> None:
         return page_of(found, page, lambda pair: show_message(*pair))
 
 
-def _add_reads(router: APIRouter) -> None:
+def _add_reads(router: Router) -> None:
     @router.get("/messages", response_model=ListOf[MessageView], responses=_OF_CUSTOMER)
     def list_messages(
         context: InContext,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import date, datetime
 
 from tallybook.bills.model import (
@@ -27,6 +27,7 @@ from tallybook.bills.store import (
 )
 from tallybook.bills.views import show_transaction
 from tallybook.customers.store import CUSTOMERS
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.refusal import Refusal
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
@@ -34,7 +35,7 @@ from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 # -- a movement ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordTransaction:
     """A bank or wallet movement. Units: minor units, negative is money out."""
 
@@ -106,7 +107,7 @@ RECORD_TRANSACTION = RecordTransactionOperation()
 # -- a person's link -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LinkTransaction:
     """Which bill a transaction pays, as a person knows it; None: none, and don't guess."""
 
@@ -161,7 +162,7 @@ LINK_TRANSACTION = LinkTransactionOperation()
 # -- the review queue ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CorrectedReading:
     """What a person reads in a message. Units: minor units."""
 
@@ -178,7 +179,7 @@ class CorrectedReading:
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResolveReview:
     """A person's ruling on a message that waits: the right reading, or that it is nothing."""
 

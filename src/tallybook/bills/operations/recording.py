@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import Any
 
 from tallybook.bills.model import Fact, Message, MessageStatus
@@ -13,12 +13,13 @@ from tallybook.bills.operations.taking import Taken
 from tallybook.bills.store import FACT_OF_MESSAGE, FACTS, MESSAGE_BY_IDENTITY, MESSAGES
 from tallybook.bills.views import show_message
 from tallybook.customers.store import CUSTOMERS
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordMessages:
     """Messages to be written down, in order."""
 
@@ -142,7 +143,7 @@ def _told(new: dict[str, tuple[Message, Fact]], counts: Counter[str]) -> Event:
 RECORD_MESSAGES = RecordMessagesOperation()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoldCustomer:
     """One customer whose messages were written down in bulk."""
 

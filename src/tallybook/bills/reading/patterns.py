@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import re2
 
 from tallybook.bills.reading.formats import DATE, NUMBER, money_pattern
+from tallybook.kernel.frozen import frozen
 
 ACCOUNT = r"[0-9x*.]*[0-9a-z][0-9a-z*/-]*[0-9]"
 """A consumer number, a card's last digits or a masked account: it ends in a digit."""
@@ -55,7 +55,7 @@ class Match:
         return self._content[start:end].decode(errors="replace") if start >= 0 else ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pattern:
     """One compiled pattern. It takes time linear in the text, whatever either of them says."""
 

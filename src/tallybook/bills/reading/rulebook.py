@@ -30,7 +30,7 @@ class RuleFileError(ValueError):
         self.file, self.line, self.reason = file, line, reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sample:
     """A text of our own that a rule must read as it says; run whenever the rules are loaded."""
 
@@ -67,7 +67,7 @@ class Rule:
     order: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Issuer:
     """Someone who sends bills, or reports their payment."""
 
@@ -82,7 +82,7 @@ class Issuer:
     """Its name means something else in most texts, so that it names nobody by itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cue:
     """What the words around an amount or a date make of it, or what a field looks like."""
 

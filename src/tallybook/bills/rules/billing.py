@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from tallybook.bills.model import STATEMENTS, AccountType, Fact, Kind
+from tallybook.kernel.frozen import frozen
 
 CYCLE_DAYS = 31
 """How long after it was last heard of an overdue bill is still the same one. Policy."""
@@ -15,7 +16,7 @@ TWIN_DAYS = 25
 """A statement without dates this long after the last one of its amount is next month's. Policy."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Payment:
     """A payment as its account sees it. Units: minor units, more than zero."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 
 from tallybook.bills.model import (
@@ -24,10 +24,11 @@ from tallybook.bills.rules.billing import Bound, FoldedAccount, Payment, fold_ac
 from tallybook.bills.rules.matching import Signal, find_duplicates, pair_signals
 from tallybook.bills.rules.placing import Place, place_facts
 from tallybook.bills.rules.rows import account_row, bill_rows
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """Everything stored of one customer's bills."""
 
@@ -38,7 +39,7 @@ class Known:
     bills: Sequence[Bill]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Folded:
     """The rows as they must stand; those that differ from what is stored are to be written."""
 

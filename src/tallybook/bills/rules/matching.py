@@ -8,11 +8,11 @@ twelve, and who came first makes no difference.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
 from tallybook.bills.rules.placing import visible_end
+from tallybook.kernel.frozen import frozen
 
 WINDOW = timedelta(days=2)
 """How far apart a payment's notice and its movement may be. Policy."""
@@ -22,7 +22,7 @@ SAME_WORDING = timedelta(minutes=10)
 """How far apart two wordings of one payment may be. Source: B9."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signal:
     """One sign of a payment: a notice about it, or the movement itself. Units: minor units, > 0."""
 
@@ -44,7 +44,7 @@ class Signal:
         return self.at, self.hash
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pair:
     """A notice and its movement, and why they are believed to be one payment."""
 
@@ -211,7 +211,7 @@ def _key(notice: Signal, *parts: str | None) -> tuple[str, ...]:
     return tuple(part or "" for part in (notice.currency, notice.paid_from, *parts))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Tier:
     """One sort of evidence: notices with one key agree with the same movements."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from tallybook.bills.model import AccountType, Fact, Kind
+from tallybook.kernel.frozen import frozen
 
 _SEPARATORS = re.compile(r"[\s./-]+")
 _MASKED = re.compile(r".*[X*]")
@@ -59,7 +60,7 @@ class Place:
         return max(best, key=lambda number: (len(number), number), default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Placed:
     """Where messages belong, and why some belong nowhere."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from tallybook.bills.model import Bill, BillAccount
 from tallybook.bills.rules.billing import BillDraft, FoldedAccount
 from tallybook.bills.rules.placing import Place
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from tallybook.collection.http import credit, routes, sending
+from tallybook.wire.routes import Router
 
 
-def make_routers() -> list[APIRouter]:
+def make_routers() -> list[Router]:
     """List the routers."""
     return [routes.ROUTER, credit.ROUTER, sending.ROUTER]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import Connection
 from starlette.responses import Response
@@ -24,12 +23,13 @@ from tallybook.customers.views import BANK_ACCOUNT_PREFIX, CUSTOMER_PREFIX
 from tallybook.kernel.ids import parse_id
 from tallybook.kernel.money import parse_positive_amount
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.wire.calls import Call, CallRoute, path_id
+from tallybook.wire.calls import Call, path_id
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
 from tallybook.wire.fields import Amount, Body, CurrencyCode, Ident, Text
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import Router
 
-ROUTER = APIRouter(tags=["collection"], route_class=CallRoute)
+ROUTER = Router("collection")
 
 
 class CreditApplication(Body):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Header, Query
+from fastapi import Header, Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,15 +31,16 @@ from tallybook.kernel.calendar import parse_date
 from tallybook.kernel.ids import parse_id
 from tallybook.processor.model import Action, ItemKind
 from tallybook.processor.queries import find_report_day
-from tallybook.wire.calls import Call, CallRoute, body_id, path_id
+from tallybook.wire.calls import Call, body_id, path_id
 from tallybook.wire.context import InContext
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
 from tallybook.wire.fields import Body, Day, Ident, Text
 from tallybook.wire.idempotency import HEADER
 from tallybook.wire.paging import InPage, ListOf, bad_cursor, page_of
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import Router
 
-ROUTER = APIRouter(tags=["collection"], route_class=CallRoute)
+ROUTER = Router("collection")
 
 REPORT_LIMIT = 256 * 1024 * 1024
 """How large a report file may be: a million rows and more. Units: bytes."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -13,12 +12,13 @@ from tallybook.collection.tasks.switch import set_sending
 from tallybook.collection.views import SendingView, sending_view
 from tallybook.processor.model import SendingState
 from tallybook.processor.queries import find_sending
-from tallybook.wire.calls import Call, CallRoute
+from tallybook.wire.calls import Call
 from tallybook.wire.context import InContext
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
 from tallybook.wire.fields import Body, Text
+from tallybook.wire.routes import Router
 
-ROUTER = APIRouter(tags=["collection"], route_class=CallRoute)
+ROUTER = Router("collection")
 
 
 class SendingChange(Body):

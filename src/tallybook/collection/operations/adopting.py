@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import date
 
 from tallybook.collection.operations.moving import close_item, transfer_event
@@ -10,6 +9,7 @@ from tallybook.collection.operations.sending import new_transfer
 from tallybook.collection.rules import may_send, send_row
 from tallybook.collection.store import INSTALLMENTS, PLANS
 from tallybook.collection.views import item_view
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import Action, ItemKind, TransferKind, TransferState
@@ -18,7 +18,7 @@ from tallybook.processor.store import ITEMS, OPEN_ITEMS_ABOUT, TRANSFER_BY_TRANS
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdoptOrphan:
     """That a transaction, of which only a report tells, collected a row of a plan."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
@@ -23,7 +22,7 @@ class TransferChange:
     after: Transfer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreditUse:
     """What a person wants a customer's credit to be used for. Source: C3."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from tallybook.collection.operations.business import BUSINESSES, CreditUse, TransferChange
@@ -15,7 +15,7 @@ from tallybook.collection.operations.moving import (
 from tallybook.collection.operations.sending import new_transfer
 from tallybook.customers.model import CustomerCredit
 from tallybook.customers.store import CREDITS
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.refusal import Refusal
@@ -36,7 +36,7 @@ from tallybook.writer.model import Command, Decision, Event, Moment, Needs, Repl
 _S = TransferState
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BeginPayout:
     """Credit that is to be paid out to one of the customer's accounts."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from tallybook.collection.operations.business import BUSINESSES
@@ -12,7 +12,7 @@ from tallybook.collection.operations.moving import (
     transfer_event,
 )
 from tallybook.collection.views import item_view
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import Action, ItemKind, OperatorItem, Transfer, TransferState
@@ -30,7 +30,7 @@ from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 _S = TransferState
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RuleItem:
     """What a person rules about one item.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.moving import (
     join_needs,
@@ -15,7 +13,7 @@ from tallybook.collection.operations.transfers import (
     MarkTransfer,
     marking_needs,
 )
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import Transfer, TransferState
@@ -25,7 +23,7 @@ from tallybook.writer.model import Decision, Moment, Needs, View
 _S = TransferState
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MatchOrphan:
     """An orphan row that identifies an unknown transfer."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 
 from tallybook.collection.operations.moving import close_item
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import (
@@ -30,7 +30,7 @@ from tallybook.processor.store import (
 from tallybook.writer.model import Decision, Event, Moment, Needs, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TakeReport:
     """A report as it came, sealed."""
 
@@ -77,7 +77,7 @@ class TakeReportOperation:
         return Decision(added=((REPORTS, report),), events=(event,), value=report)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddFacts:
     """Rows of a report, distinct, as facts that are not applied yet."""
 
@@ -86,7 +86,7 @@ class AddFacts:
     facts: tuple[Fact, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FactsAdded:
     """What a piece of a report told."""
 
@@ -151,7 +151,7 @@ class AddFactsOperation:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JudgeReport:
     """What the whole of a report came to."""
 
@@ -215,7 +215,7 @@ REPORTS_ABOUT = "processor reports"
 """What the item is about that complains of missing reports."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenItem:
     """Something that a run found and no rule may settle."""
 

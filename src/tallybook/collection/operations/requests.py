@@ -6,15 +6,14 @@ a report. What is kept here is only who gets which reply. Source: T5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallybook.collection.operations.runs import NOBODY
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BeginRequest:
     """What was asked for: the call, and all that tells one request of it from another."""
 
@@ -40,7 +39,7 @@ class BeginRequestOperation:
         return Decision(events=(_event("begun", command.call),))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CompleteRequest:
     """The reply to a request that was begun."""
 

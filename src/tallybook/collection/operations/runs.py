@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from tallybook.collection.model import Job, Run, RunState
 from tallybook.collection.store import JOBS, RUNS
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.writer.model import Decision, Event, Moment, Needs, View
@@ -19,7 +19,7 @@ NOBODY = "0" * 32
 """The subject of events that are about no one in particular."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartRun:
     """That a process wants to run a business date, or to go on with one whose holder died."""
 
@@ -74,7 +74,7 @@ class StartRunOperation:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeepRun:
     """That the holder of a run is alive, or has finished it."""
 

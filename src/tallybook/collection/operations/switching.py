@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from tallybook.collection.operations.moving import close_item
 from tallybook.collection.operations.runs import NOBODY
 from tallybook.collection.views import sending_view
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import ItemKind, OperatorItem, Sending, SendingState
@@ -20,7 +20,7 @@ RESTORED_ABOUT = "restored copy"
 """What the item is about that waits while a restored book is reconciled."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetSending:
     """What is to become of sending, who says so, and why."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from tallybook.collection.operations.credits import BeginPayout, BeginPayoutOper
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.sending import SendOrder, expire_intents, send_and_record
 from tallybook.collection.tasks.switch import refuse_while_stopped
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command, Outcome

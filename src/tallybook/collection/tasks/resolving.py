@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 
 from sqlalchemy import Connection
@@ -17,6 +16,7 @@ from tallybook.collection.operations.items import RULE_ITEM, RuleItem
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.paying import pay_out_credit
 from tallybook.collection.tasks.reading import read
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.model import Action, ItemKind, OperatorItem, Transfer
 from tallybook.processor.queries import first_fact_on
@@ -24,7 +24,7 @@ from tallybook.processor.rules import ALLOWED_ACTIONS
 from tallybook.writer.model import Command, Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ruling:
     """What a person rules, as it was asked."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -28,6 +27,7 @@ from tallybook.collection.tasks.reports import read_in_unread, take_report
 from tallybook.collection.tasks.sending import CHUNK, expire_intents, send_due
 from tallybook.collection.tasks.settling import Tally, settle
 from tallybook.collection.views import run_view
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.model import ItemKind, Sending, SendingState, Transfer
@@ -61,7 +61,7 @@ _STOPPED = "stopped"
 _DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunDone:
     """A run that is finished, and whether it was finished before."""
 

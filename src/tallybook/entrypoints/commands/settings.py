@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from textwrap import wrap
 
 from pydantic import SecretStr
@@ -11,11 +10,12 @@ from pydantic import SecretStr
 from tallybook.ambient.setting_types import shown_url
 from tallybook.ambient.settings import Settings, load_settings, surroundings
 from tallybook.ambient.surroundings import env_name
+from tallybook.kernel.frozen import frozen
 
 _ENOUGH_TO_SHOW_FOUR = 9
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One setting as a person sees it."""
 

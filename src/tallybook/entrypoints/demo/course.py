@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import groupby
 
@@ -19,6 +19,7 @@ from tallybook.customers.tasks import register_accounts
 from tallybook.entrypoints.demo.bank import Bank
 from tallybook.entrypoints.demo.operator import COMES_ON, Operator
 from tallybook.entrypoints.engine import Engine
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import parse_id
 from tallybook.kernel.progress import Progress
 

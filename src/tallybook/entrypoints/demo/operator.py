@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import date
 
 from tallybook.collection import queries
 from tallybook.collection.operations.items import RULE_ITEM, RuleItem
 from tallybook.entrypoints.demo.bank import Bank
 from tallybook.entrypoints.engine import Engine
+from tallybook.kernel.frozen import replace
 from tallybook.processor.model import Action, ItemKind, OperatorItem, Result, Transfer
 from tallybook.processor.simulator_log import LoggedCall
 from tallybook.writer.model import Command

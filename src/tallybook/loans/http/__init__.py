@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from tallybook.loans.http import lending, payments
+from tallybook.wire.routes import Router
 
 
-def make_routers() -> list[APIRouter]:
+def make_routers() -> list[Router]:
     """List the routes of loans."""
     return [lending.ROUTER, payments.ROUTER]

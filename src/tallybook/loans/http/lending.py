@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -43,13 +43,14 @@ from tallybook.loans.views import (
     outstanding_view,
     schedule_view,
 )
-from tallybook.wire.calls import Call, CallRoute, body_id, path_id
+from tallybook.wire.calls import Call, body_id, path_id
 from tallybook.wire.context import InContext
 from tallybook.wire.fields import Amount, Body, CurrencyCode, Day, Ident, Text
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import Router
 
-ROUTER = APIRouter(tags=["loans"], route_class=CallRoute)
+ROUTER = Router("loans")
 
 _READ = refusals("loan_not_found", "date_invalid")
 _OF_CUSTOMER = refusals("customer_not_found", "date_invalid")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -23,14 +22,15 @@ from tallybook.loans.rules.schedule import schedule
 from tallybook.loans.rules.terms import INSTALLMENTS_MAX
 from tallybook.loans.tasks.paying import pay_through_gateway
 from tallybook.loans.views import LOAN_PREFIX, PAYMENT_PREFIX, PaymentView, payment_view
-from tallybook.wire.calls import Call, CallRoute, path_id
+from tallybook.wire.calls import Call, path_id
 from tallybook.wire.context import InContext
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
 from tallybook.wire.fields import Amount, Body, Day, Text
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import Router
 
-ROUTER = APIRouter(tags=["loans"], route_class=CallRoute)
+ROUTER = Router("loans")
 
 OWN_METHODS = (CREDIT_METHOD, DEBIT_METHOD)
 """Payments that nobody makes by this call: with customer credit, and by a debit."""

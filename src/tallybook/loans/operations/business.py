@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
 from tallybook.collection.model import PlanStatus
@@ -10,6 +9,7 @@ from tallybook.collection.operations.business import CreditUse, TransferChange
 from tallybook.collection.operations.moving import open_item
 from tallybook.collection.rules import PlanChange, needs_rows, replan, retotal
 from tallybook.collection.store import INSTALLMENTS_OF, PLANS
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids, parse_id
 from tallybook.kernel.money import format_amount
 from tallybook.loans.model import (

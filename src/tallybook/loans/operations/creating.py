@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import date
 
 from tallybook.collection.store import INSTALLMENTS, PLANS
 from tallybook.customers.model import CustomerStatus
 from tallybook.customers.store import ACCOUNTS_OF, CUSTOMERS
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.refusal import Refusal
 from tallybook.loans.model import (
@@ -26,7 +27,7 @@ from tallybook.loans.views import LOAN_PREFIX, loan_view
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreateLoan:
     """A parsed request for a loan; the rate went through `read_rate`. Units: minor units."""
 

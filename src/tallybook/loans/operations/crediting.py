@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from tallybook.customers.store import CREDITS
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.refusal import Refusal
@@ -17,7 +16,7 @@ from tallybook.loans.views import LOAN_PREFIX
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApplyLoanCredit:
     """Customer credit to be used for a loan. Units: minor units."""
 

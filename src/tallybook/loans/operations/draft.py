@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from tallybook.collection.store import INSTALLMENTS_OF, PLANS
 from tallybook.customers.model import CustomerCredit, Standing
 from tallybook.customers.store import CREDITS, CUSTOMERS, STANDINGS
+from tallybook.kernel.frozen import replace
 from tallybook.ledger.model import Chart
 from tallybook.loans.model import Collection, Loan, LoanStatus, Payment, PaymentStatus
 from tallybook.loans.rules.books import book_difference, fold, position, take_back_credit

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import date
 
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import parse_positive_amount
 from tallybook.kernel.refusal import Refusal, Refused
@@ -17,7 +17,7 @@ from tallybook.loans.views import payment_view
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MakePayment:
     """A payment that was made."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.loans.model import Loan, Payment, PaymentPolicy, PaymentStatus
@@ -15,7 +16,7 @@ from tallybook.loans.views import payment_view
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BeginPayment:
     """A payment that a gateway will be asked to make."""
 
@@ -66,7 +67,7 @@ def _told(loan: Loan, payment: Payment) -> dict[str, object]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SettlePayment:
     """What the gateway says of a payment, or a person for it."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import date
 
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.loans.model import DEBIT_METHOD, Payment, PaymentStatus
@@ -16,7 +16,7 @@ from tallybook.loans.views import payment_view
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReversePayment:
     """That the money of a payment was taken back."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.loans.model import LoanStatus
@@ -15,7 +14,7 @@ from tallybook.loans.views import loan_view
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WriteOffLoan:
     """That what is owed on a loan is given up."""
 
@@ -64,7 +63,7 @@ class WriteOffLoanOperation:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TellDelinquency:
     """That a loan may have become delinquent because time has passed."""
 

@@ -6,9 +6,9 @@ As with advances, entries are differences of positions. Source: G, T4.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import date
 
+from tallybook.kernel.frozen import replace
 from tallybook.ledger.model import Chart, Entry, Posting
 from tallybook.loans.model import (
     CREDIT_METHOD,

@@ -6,13 +6,13 @@ A gateway is asked once, after the payment is on record and with no transaction 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from tallybook.kernel.frozen import frozen
 from tallybook.loans.model import PaymentStatus
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charge:
     """What a gateway is asked to collect. Units: minor units."""
 
@@ -23,7 +23,7 @@ class Charge:
     method: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charged:
     """What a gateway answers."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tallybook.customers.tasks import Person, read_person
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.money import currency_decimals, parse_positive_amount, plain_amount
 from tallybook.kernel.refusal import Refused
 from tallybook.loans.model import Interval, LoanTerms

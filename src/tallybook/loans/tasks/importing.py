@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, BinaryIO, Protocol
 
 from tallybook.customers.tasks import RegisterContext, register_people
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import parse_id
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal

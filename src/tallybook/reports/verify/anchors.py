@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from typing import Any
 from sqlalchemy import Connection, select, text
 
 from tallybook.db.metadata import instant_to_text
+from tallybook.kernel.frozen import frozen
 from tallybook.reports.verify.words import Discrepancy, rows_of
 from tallybook.writer.store import BOOK_HEAD, CHAIN_HEADS, EVENTS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Anchor:
     """Where a book's chains stood at one moment."""
 

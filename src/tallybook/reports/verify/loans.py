@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import groupby
 
 from sqlalchemy import Connection
 
 from tallybook.db.reading import select_rows
+from tallybook.kernel.frozen import replace
 from tallybook.loans.model import Loan, Payment
 from tallybook.loans.rules.books import fold, position
 from tallybook.loans.store import LOANS, LOANS_TABLE, PAYMENTS, PAYMENTS_TABLE

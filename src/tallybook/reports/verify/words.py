@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tallybook.kernel.frozen import frozen
+
 FETCH_ROWS = 2_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Discrepancy:
     """One thing that is not as it must be."""
 

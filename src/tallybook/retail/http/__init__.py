@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from tallybook.retail.http import drawer, products, purchases
+from tallybook.wire.routes import Router
 
 
-def make_routers() -> list[APIRouter]:
+def make_routers() -> list[Router]:
     """List the counter's routes."""
     return [products.ROUTER, drawer.ROUTER, purchases.ROUTER]

@@ -6,7 +6,6 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -44,13 +43,14 @@ from tallybook.retail.views.shapes import (
     DrawerSessionView,
     DrawerView,
 )
-from tallybook.wire.calls import Call, CallRoute
+from tallybook.wire.calls import Call
 from tallybook.wire.context import InContext
 from tallybook.wire.fields import Amount, Body, Count, Text
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import Router
 
-ROUTER = APIRouter(tags=["drawer"], route_class=CallRoute)
+ROUTER = Router("drawer")
 
 PieceList = Annotated[list[PiecesIn], Field(max_length=PIECES_MAX)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -26,13 +26,14 @@ from tallybook.retail.rules.catalogue import clean_product_name, clean_sku
 from tallybook.retail.rules.totals import tax_ppm_of
 from tallybook.retail.views.answers import show_product
 from tallybook.retail.views.shapes import ProductView
-from tallybook.wire.calls import Call, CallRoute
+from tallybook.wire.calls import Call
 from tallybook.wire.context import InContext
 from tallybook.wire.fields import COUNT_MAX, Amount, Body, Count, CurrencyCode
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import Router
 
-ROUTER = APIRouter(tags=["products"], route_class=CallRoute)
+ROUTER = Router("products")
 
 ProductName = Annotated[str, Field(min_length=1, max_length=20_000)]
 Sku = Annotated[str, Field(min_length=1, max_length=1_000)]

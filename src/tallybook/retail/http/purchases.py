@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,13 +30,14 @@ from tallybook.retail.rules.basket import merge_lines
 from tallybook.retail.views.answers import show_purchase, show_refund
 from tallybook.retail.views.receipts import receipt_html, receipt_text
 from tallybook.retail.views.shapes import PurchaseView, RefundView
-from tallybook.wire.calls import Call, CallRoute
+from tallybook.wire.calls import Call
 from tallybook.wire.context import Context, InContext
 from tallybook.wire.fields import Amount, Body, Text
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
+from tallybook.wire.routes import Router
 
-ROUTER = APIRouter(tags=["purchases"], route_class=CallRoute)
+ROUTER = Router("purchases")
 
 _RECEIPT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import MINOR_MAX, format_amount
 from tallybook.kernel.refusal import Refusal
@@ -36,7 +35,7 @@ from tallybook.retail.views.answers import show_denomination, show_movement, sho
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetDenomination:
     """How many pieces of one value are in the drawer."""
 
@@ -90,7 +89,7 @@ class SetDenominationOperation:
         return _decision(till, movement, counts, reply)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenSession:
     """A count of the drawer that opens a session."""
 
@@ -144,7 +143,7 @@ class OpenSessionOperation:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MoveCash:
     """Cash paid into the drawer or out of it. Units: minor units."""
 
@@ -198,7 +197,7 @@ class MoveCashOperation:
         return _decision(till, movement, counts, Reply(201, show_movement(movement)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CloseSession:
     """A blind count of the drawer that closes a session."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 
 from tallybook.customers.store import CUSTOMER_BY_EMAIL
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import CounterTerms, Purchase, StockMovement
@@ -19,7 +18,7 @@ from tallybook.retail.store import PRODUCTS, PURCHASE_BY_REFERENCE, STOCK_MOVEME
 from tallybook.writer.model import Decision, Moment, Needs, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PastLine:
     """One line of a past sale, at the price and tax that it had. Units: minor units."""
 
@@ -29,7 +28,7 @@ class PastLine:
     tax_ppm: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordPastSale:
     """A sale under the number that it had where it was made."""
 

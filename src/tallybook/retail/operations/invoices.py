@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import InvoiceRetry, MailCursor
@@ -15,7 +15,7 @@ from tallybook.writer.model import Decision, Event, Moment, Needs, View
 CURSOR = "invoices"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attempt:
     """One try at mailing an invoice."""
 
@@ -28,7 +28,7 @@ class Attempt:
     """False where the server failed for those before it, so that it has all its tries left."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordMailing:
     """How far the event log has been read, and what became of the mails."""
 

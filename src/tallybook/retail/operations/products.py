@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import CounterTerms, Product, StockMovement
@@ -26,7 +24,7 @@ from tallybook.retail.views.answers import show_product
 from tallybook.writer.model import Decision, Event, Index, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddProduct:
     """A new product; name and sku are cleaned, the price is more than zero."""
 
@@ -92,7 +90,7 @@ class AddProductOperation:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChangeProduct:
     """What is to be different about a product; None leaves it as it is."""
 
@@ -146,7 +144,7 @@ class ChangeProductOperation:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetireProduct:
     """A product that is not sold any more."""
 

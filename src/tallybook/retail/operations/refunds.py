@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.refusal import Refusal
@@ -49,7 +48,7 @@ from tallybook.retail.views.answers import show_refund
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GiveRefund:
     """A parsed request for a refund."""
 

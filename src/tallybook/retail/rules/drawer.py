@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from tallybook.kernel.frozen import frozen
 from tallybook.retail.model import Pieces, value_of
 from tallybook.retail.rules.change import find_change, nearest_amounts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CashOut:
     """How an amount leaves the drawer. Units: minor units."""
 
@@ -18,7 +18,7 @@ class CashOut:
     """The part taken from cash that nobody has told the pieces of."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CountResult:
     """What a count of the drawer found. Units: minor units."""
 

@@ -7,15 +7,15 @@ always end exactly at what was paid, tax and rounding included, whatever their o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from tallybook.kernel.arithmetic import round_half_up
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import CashRounding, PurchaseItem
 from tallybook.retail.rules.totals import round_cash
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RefundLine:
     """How much of a line goes back now, and for how much."""
 
@@ -25,7 +25,7 @@ class RefundLine:
     tax_minor: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RefundPlan:
     """A refund, worked out. Units: minor units."""
 

@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from tallybook.customers.rules import clean_email, fold_email
 from tallybook.kernel.calendar import parse_date
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused
@@ -55,7 +56,7 @@ FindProduct = Callable[[str], int | None]
 """Finds an active product's number by its sku."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileLine:
     """One line of an invoice, read."""
 
