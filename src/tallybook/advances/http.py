@@ -30,7 +30,7 @@ from tallybook.collection.model import PlanStatus
 from tallybook.collection.rules import plan_rows
 from tallybook.customers.operations import number_hash
 from tallybook.customers.views import CUSTOMER_PREFIX
-from tallybook.kernel.ids import Ids, parse_id
+from tallybook.kernel.ids import parse_id
 from tallybook.kernel.money import parse_amount, parse_positive_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.calls import Call, path_id
@@ -163,7 +163,7 @@ def list_advances(
             before_id=page.after(ADVANCE_PREFIX),
             limit=page.limit + 1,
         )
-    return page_of(found, page, lambda whole: _show(whole, context.ids))
+    return page_of(found, page, _show)
 
 
 @ROUTER.get(
@@ -178,7 +178,7 @@ def read_advance(context: InContext, advance_id: str) -> Any:  # noqa: ANN401 - 
         whole = queries.find_advance(connection, ident)
     if whole is None:
         raise Refused(Refusal("advance_not_found"))
-    return _show(whole, context.ids)
+    return _show(whole)
 
 
 def _customer(text: str) -> str:
@@ -192,11 +192,11 @@ def _customer(text: str) -> str:
     return ident
 
 
-def _show(whole: WholeAdvance, ids: Ids) -> dict[str, Any]:
+def _show(whole: WholeAdvance) -> dict[str, Any]:
     """Show an advance; a plan that is not laid out yet is shown as it will be."""
     rows = whole.rows
     if not rows and whole.plan.status is PlanStatus.PENDING:
-        rows = plan_rows(whole.plan, whole.advance.installments_count, ids)
+        rows = plan_rows(whole.plan, whole.advance.installments_count, None)
     return advance_view(whole.advance, whole.plan, rows, whole.transfers)
 
 

@@ -103,7 +103,8 @@ def advance_summary(advance: Advance, plan: Plan) -> dict[str, Any]:
 
 
 def _row_view(row: Installment, currency: str, attempts: Sequence[Transfer]) -> dict[str, Any]:
-    attempts = sorted(attempts, key=lambda transfer: (transfer.intent_at, transfer.id))
+    if attempts:
+        attempts = sorted(attempts, key=lambda transfer: (transfer.intent_at, transfer.id))
     status = row.state.value
     if row.state is InstallmentState.SENT and attempts:
         status = attempts[-1].state.value

@@ -46,14 +46,16 @@ def lay_out(
     ]
 
 
-def plan_rows(plan: Plan, count: int, ids: Ids, *, unit: int = 1) -> list[Installment]:
+def plan_rows(plan: Plan, count: int, ids: Ids | None, *, unit: int = 1) -> list[Installment]:
     """Lay out a plan: near-equal rows, one a period, that sum exactly to the total.
+
+    Rows that are only to be shown need no ids: they have none until they are on record.
 
     Source: A4.
     """
     return [
         Installment(
-            id=ids.fresh(),
+            id="" if ids is None else ids.fresh(),
             subject_id=plan.subject_id,
             number=slot.number,
             due_on=slot.due_on,

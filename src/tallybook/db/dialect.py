@@ -37,10 +37,12 @@ class Insert:
 
 @frozen
 class Update:
-    """Rows to be overwritten whole, found by their key."""
+    """Rows to be overwritten, found by their key."""
 
     rows: RowMap[Any]
     values: Sequence[Any]
+    columns: tuple[str, ...] = ()
+    """What is written of them, where the rest is known to be as it was; empty: all of each row."""
 
 
 @frozen

@@ -83,6 +83,7 @@ def instant_to_text(value: datetime) -> str:
     return written if len(written) == 27 else f"{written[:-1]}.000000Z"
 
 
+@lru_cache(maxsize=64)
 def instant_from_text(text: str) -> datetime:
     """Read an instant that `instant_to_text` wrote."""
     return datetime.fromisoformat(text)

@@ -145,7 +145,7 @@ def _statement(step: Step) -> tuple[bytes, tuple[Any, ...]]:
         case Insert():
             return _insert_text(step.rows), (_json(step.values),)
         case Update():
-            return _update_text(step.rows), (_json(step.values),)
+            return _update_text(step.rows, step.columns), (_json(step.values),)
         case Accumulate():
             text = _accumulate_text(step.rows, step.columns)
             return text, (_json(step.values),)
@@ -180,10 +180,12 @@ def _select_text(rows: RowMap[Any], by: tuple[str, ...], lock: bool, where: str)
     return (text + (" FOR NO KEY UPDATE" if lock else "")).encode()
 
 
-def _recordset(rows: RowMap[Any]) -> str:
+def _recordset(rows: RowMap[Any], named: Sequence[str]) -> str:
+    """Read rows out of JSON; what is not named there is left alone."""
     described = ", ".join(
         f"{name} {'text' if kind == 'bytea' else kind}"
         for name, kind in zip(rows.columns, rows.types, strict=True)
+        if name in named
     )
     return f"json_to_recordset(%s::json) AS v({described})"
 
@@ -199,15 +201,17 @@ def _cells(rows: RowMap[Any]) -> dict[str, str]:
 def _insert_text(rows: RowMap[Any]) -> bytes:
     cells = ", ".join(_cells(rows).values())
     target = f"INSERT INTO {rows.name} ({', '.join(rows.columns)})"
-    return f"{target} SELECT {cells} FROM {_recordset(rows)}".encode()
+    return f"{target} SELECT {cells} FROM {_recordset(rows, rows.columns)}".encode()
 
 
 @cache
-def _update_text(rows: RowMap[Any]) -> bytes:
+def _update_text(rows: RowMap[Any], columns: tuple[str, ...]) -> bytes:
     cells = _cells(rows)
-    changed = ", ".join(f"{name} = {cells[name]}" for name in cells if name not in rows.key)
+    set_to = columns or [name for name in rows.columns if name not in rows.key]
+    changed = ", ".join(f"{name} = {cells[name]}" for name in set_to)
+    source = _recordset(rows, (*set_to, *rows.key))
     found = " AND ".join(f"t.{name} = v.{name}" for name in rows.key)
-    return f"UPDATE {rows.name} t SET {changed} FROM {_recordset(rows)} WHERE {found}".encode()
+    return f"UPDATE {rows.name} t SET {changed} FROM {source} WHERE {found}".encode()
 
 
 @cache

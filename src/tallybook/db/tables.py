@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from datetime import date, datetime
 from enum import Enum
@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 from sqlalchemy import BigInteger, Boolean, Date, Integer, LargeBinary, SmallInteger, Table
 
 from tallybook.db.metadata import HexId, Instant, instant_from_text, instant_to_text
+from tallybook.kernel.frozen import values_of
 
 R = TypeVar("R")
 
@@ -56,6 +57,15 @@ class RowMap(Generic[R]):
         return _taking(
             names, [(place, _VALUE_OF) for place, name in enumerate(names) if name in enums]
         )
+
+    def differing(self, pairs: Iterable[tuple[R, R]]) -> tuple[str, ...]:
+        """List the columns in which any pair of rows differs, in their order."""
+        read = values_of(self.model)
+        places: set[int] = set()
+        for before, after in pairs:
+            cells = zip(read(before), read(after), strict=True)
+            places.update([at for at, (was, now) in enumerate(cells) if was != now])
+        return tuple(self.columns[at] for at in sorted(places))
 
     def row(self, values: Sequence[Any], *, sqlite: bool) -> R:
         """Make a row of what the driver gave."""

@@ -134,7 +134,7 @@ class AdvanceBooking:
             _book_debit(view, draft, change, moment, ids)
             return draft.decision(f"advances.debit.{state}", effective_on, None)
         _book_credit(view, draft, change, moment, ids)
-        reply = _reply(draft, change.after, ids)
+        reply = _reply(draft, change.after)
         return draft.decision(f"advances.credit.{state}", effective_on, reply)
 
 
@@ -211,7 +211,7 @@ def _activate(draft: Draft, ids: Ids) -> None:
     draft.advance = replace(draft.advance, status=status)
 
 
-def _reply(draft: Draft, transfer: Transfer, ids: Ids) -> Reply | Refusal | None:
+def _reply(draft: Draft, transfer: Transfer) -> Reply | Refusal | None:
     """Answer whoever asked for the advance. Source: A1, A2."""
     advance = draft.advance
     if transfer.state is _S.REJECTED:
@@ -221,7 +221,7 @@ def _reply(draft: Draft, transfer: Transfer, ids: Ids) -> Reply | Refusal | None
         )
     if transfer.state not in (_S.ACCEPTED, _S.UNKNOWN):
         return None
-    rows: Sequence[Installment] = plan_rows(draft.plan, advance.installments_count, ids)
+    rows: Sequence[Installment] = plan_rows(draft.plan, advance.installments_count, None)
     body = advance_view(advance, draft.plan, rows, [transfer])
     return Reply(201 if transfer.state is _S.ACCEPTED else 202, body)
 
