@@ -6,7 +6,7 @@ COPY and unnest; from a few hundred rows on, COPY wins (docs/benchmarks.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -143,12 +143,13 @@ def _statement(step: Step) -> tuple[bytes, tuple[Any, ...]]:
         case Select():
             return _select_text(step.rows, step.by, step.lock, step.where), _keys(step)
         case Insert():
-            return _insert_text(step.rows), (_json(step.values),)
+            return _insert_text(step.rows), (_json(step.rows, step.rows.columns, step.values),)
         case Update():
-            return _update_text(step.rows, step.columns), (_json(step.values),)
+            written = (*_set_to(step.rows, step.columns), *step.rows.key)
+            return _update_text(step.rows, step.columns), (_json(step.rows, written, step.values),)
         case Accumulate():
             text = _accumulate_text(step.rows, step.columns)
-            return text, (_json(step.values),)
+            return text, (_json(step.rows, step.rows.columns, step.values),)
 
 
 def _keys(step: Select) -> tuple[Any, ...]:
@@ -160,9 +161,20 @@ def _keys(step: Select) -> tuple[Any, ...]:
     return tuple([key[index] for key in step.keys] for index in range(len(step.by)))
 
 
-def _json(values: Sequence[Any]) -> str:
-    """Write rows as objects; a row's fields are named as its columns."""
-    return to_json(values, bytes_mode="hex").decode()
+def _json(rows: RowMap[Any], names: tuple[str, ...], values: Sequence[Any]) -> str:
+    """Write rows as objects, with some of their columns.
+
+    To be handed dataclasses, whose members it has to find out one by one, costs the writer twice
+    as much.
+    """
+    take = _plain_values(rows, names)
+    objects = [dict(zip(names, take(row), strict=True)) for row in values]
+    return to_json(objects, bytes_mode="hex").decode()
+
+
+@cache
+def _plain_values(rows: RowMap[Any], names: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
+    return rows.plain_values(names)
 
 
 @cache
@@ -205,9 +217,14 @@ def _insert_text(rows: RowMap[Any]) -> bytes:
 
 
 @cache
+def _set_to(rows: RowMap[Any], columns: tuple[str, ...]) -> tuple[str, ...]:
+    return columns or tuple(name for name in rows.columns if name not in rows.key)
+
+
+@cache
 def _update_text(rows: RowMap[Any], columns: tuple[str, ...]) -> bytes:
     cells = _cells(rows)
-    set_to = columns or [name for name in rows.columns if name not in rows.key]
+    set_to = _set_to(rows, columns)
     changed = ", ".join(f"{name} = {cells[name]}" for name in set_to)
     source = _recordset(rows, (*set_to, *rows.key))
     found = " AND ".join(f"t.{name} = v.{name}" for name in rows.key)

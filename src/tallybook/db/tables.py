@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from datetime import date, datetime
 from enum import Enum
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, ne
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from sqlalchemy import BigInteger, Boolean, Date, Integer, LargeBinary, SmallInteger, Table
@@ -61,11 +62,11 @@ class RowMap(Generic[R]):
     def differing(self, pairs: Iterable[tuple[R, R]]) -> tuple[str, ...]:
         """List the columns in which any pair of rows differs, in their order."""
         read = values_of(self.model)
-        places: set[int] = set()
+        names: set[str] = set()
         for before, after in pairs:
-            cells = zip(read(before), read(after), strict=True)
-            places.update([at for at, (was, now) in enumerate(cells) if was != now])
-        return tuple(self.columns[at] for at in sorted(places))
+            # In C from end to end: this is asked of each row that a run changes.
+            names.update(compress(self.columns, map(ne, read(before), read(after))))
+        return tuple(name for name in self.columns if name in names)
 
     def row(self, values: Sequence[Any], *, sqlite: bool) -> R:
         """Make a row of what the driver gave."""
