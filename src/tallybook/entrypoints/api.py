@@ -39,7 +39,7 @@ from tallybook.wire.guard import Guard
 from tallybook.wire.openapi import openapi_document
 from tallybook.wire.problems import add_problem_handlers
 from tallybook.wire.routes import CallRoute, Router
-from tallybook.wire.table import FOUND_IN_SCOPE, RouteTable, TableRoute
+from tallybook.wire.table import RouteTable
 
 _log = logging.getLogger("tallybook.http")
 
@@ -97,7 +97,8 @@ def make_app(
     app.state.engine = engine
     routes = make_routes(settings.api_v1_prefix)
     table = RouteTable(routes)
-    app.router.routes.extend([TableRoute(table), *routes])
+    # Who asks for what no route takes is told by the framework which of them comes near.
+    app.router.routes.extend(routes)
     document: dict[str, Any] = {}
 
     def describe() -> dict[str, Any]:
@@ -146,8 +147,7 @@ def _make_admission(engine: Context) -> Admit:
     guard = Guard(KeyRing(engine), _covers, engine.clock, rate=engine.settings.rate_limit)
 
     async def admit(scope: StarletteScope) -> ASGIApp | None:
-        found: tuple[CallRoute, object] | None = scope.get(FOUND_IN_SCOPE)
-        route: CallRoute | None = scope.get("route") or (found[0] if found else None)
+        route: CallRoute | None = scope.get("route")
         refused = await guard.admit(scope, route.needs if route is not None else None)
         if refused is not None and route is not None:
             scope["tallybook.route"] = route.path

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends
-from starlette.requests import Request
 
 from tallybook.ambient.clock import Clock
 from tallybook.ambient.secrets import Secrets
@@ -102,10 +101,9 @@ class Context(Protocol):
         ...
 
 
-async def context_of(request: Request) -> Context:
-    """Find the engine that serves a request. Asynchronous, so that no thread is needed for it."""
-    context: Context = request.app.state.engine
-    return context
+def context_of() -> Context:
+    """Stand for the engine in the signature of a read; `wire/arguments.py` puts it there."""
+    raise AssertionError("FastAPI describes reads and never runs them")
 
 
 InContext = Annotated[Context, Depends(context_of)]

@@ -62,7 +62,7 @@ def bad_cursor(fault: str) -> Refused:
     return Refused(Refusal("field_invalid", param="starting_after", details=details))
 
 
-async def _page(
+def _page(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many to give.")] = (
         LIMIT_DEFAULT
     ),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -101,8 +102,6 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    for trouble in (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
-        app.add_exception_handler(trouble, _database)
 
 
 def answer_problem(
@@ -131,6 +130,11 @@ async def _http(request: Request, error: Exception) -> Response:
     return answer_problem(request.scope, Refusal(code), raised.headers)
 
 
-async def _database(request: Request, error: Exception) -> Response:
-    _log.error("a read failed", exc_info=error)
-    return answer_problem(request.scope, Refusal("busy"))
+@contextmanager
+def refusing_trouble() -> Generator[None]:
+    """Refuse a read that the database did not answer. Raises: Refused `busy`."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as trouble:
+        _log.exception("a read failed")
+        raise Refused(Refusal("busy")) from trouble

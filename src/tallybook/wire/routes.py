@@ -13,48 +13,48 @@ A write is an async function that takes a `Call` first:
     async def create_customer(call: Call, body: NewCustomer) -> Response:
         return await call.ask(CREATE_CUSTOMER, to_command(body))
 
-It takes the shortest way through the server: FastAPI describes it, and doesn't run it. Any other
-function is a FastAPI route, for reads, with its query held to what it declares; one that has a
-`response_model` runs in a thread of ours, which also writes its answer.
+Any other function is a read. It runs in a thread, and what it gives is checked against its
+`response_model`:
+
+    @ROUTER.get("/customers/{customer_id}", response_model=CustomerView)
+    def read_customer(context: InContext, customer_id: str) -> Any: ...
+
+FastAPI describes both and runs neither: they take the shortest way through the server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import cache, cached_property, partial, wraps
+from functools import cached_property
 from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 from fastapi import Body, Header
-from fastapi.dependencies.utils import get_flat_params
-from fastapi.params import Query
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import QueryParams
-from starlette.requests import Request
+from pydantic import TypeAdapter
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.wire.body import read_input
+from tallybook.kernel.refusal import Refused
+from tallybook.wire.arguments import Arguments
 from tallybook.wire.calls import Call
 from tallybook.wire.fields import codes_of
 from tallybook.wire.idempotency import HEADER
-from tallybook.wire.problems import answer_problem, shown_name
+from tallybook.wire.problems import answer_problem, refusing_trouble
 from tallybook.wire.refusals import refusals
 
 F = TypeVar("F", bound=Callable[..., Any])
+Run = Callable[..., Awaitable[Response]]
 
 READERS = 15
 """How many reads run at once; as many as there are connections to read with."""
 
 _READING = ThreadPoolExecutor(READERS, thread_name_prefix="tallybook-read")
 
-_NOTHING: frozenset[str] = frozenset()
 _ALWAYS = (
     "request_malformed",
     "field_invalid",
@@ -146,29 +146,23 @@ class CallRoute(Route):
         self.app = self._open
         self.operation_id = endpoint.__name__
         self._hints = get_type_hints(endpoint, include_extras=True)
-        self.is_plain = Call in self._hints.values()
+        self.is_write = Call in self._hints.values()
         self._declared = declared
         self._extra = dict(declared.pop("openapi_extra", None) or {})
         self._limit: int | None = self._extra.pop("x-body-limit", None)
 
     @cached_property
     def described(self) -> APIRoute:
-        """Give FastAPI's route of the same call: it describes a write, and serves a read."""
+        """Give FastAPI's route of the same call, which describes it."""
         hints, declared = self._hints, dict(self._declared)
-        codes = [*_ALWAYS, *(_WRITES if self.is_plain else ())]
+        codes = [*_ALWAYS, *(_WRITES if self.is_write else ())]
         codes += _WITH_BODY if "body" in hints else ()
         codes += ("id_invalid",) if "{" in self.path else ()
         codes += sorted(set[str]().union(*map(codes_of, hints.values())))
-        shape = declared.get("response_model")
-        described = self.endpoint
-        if self.is_plain:
-            described = _described(self.endpoint, hints)
-        elif shape is not None and not inspect.iscoroutinefunction(self.endpoint):
-            described = _rendering(self.endpoint, shape)
         declared["responses"] = refusals(*codes, also=declared.get("responses"))
-        return _StrictRoute(
+        return APIRoute(
             self.path,
-            described,
+            _described(self.endpoint, hints) if self.is_write else self.endpoint,
             methods=self.methods,
             operation_id=self.operation_id,
             openapi_extra=self._extra or None,
@@ -177,20 +171,19 @@ class CallRoute(Route):
 
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the first request, and leave the others to what was made for it."""
-        self.app = self._plain_app() if self.is_plain else self.described.app
+        self.app = self._serving()
         await self.app(scope, receive, send)
 
-    def _plain_app(self) -> ASGIApp:
-        call_name = next(name for name, hint in self._hints.items() if hint is Call)
-        read = _reader_of(self.endpoint, self._hints, self._limit)
-        run = cast("Callable[..., Awaitable[Response]]", self.endpoint)
+    def _serving(self) -> ASGIApp:
+        takes = Arguments(self.endpoint, self._hints, self.param_convertors, self._limit)
+        if self.is_write:
+            run = cast("Run", self.endpoint)
+        else:
+            run = _reading(self.endpoint, self._declared.get("response_model", Any))
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             try:
-                _check_query(scope, _NOTHING)
-                call = Call(scope["app"].state.engine, scope, receive)
-                arguments = await read(call)
-                arguments[call_name] = call
+                arguments = await takes.read(scope["app"].state.engine, scope, receive)
                 response = await run(**arguments)
             except Refused as refused:
                 response = answer_problem(scope, refused.refusal)
@@ -199,50 +192,32 @@ class CallRoute(Route):
         return answer
 
 
-class _StrictRoute(APIRoute):
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Hold a read's query to what it declares, before FastAPI runs it."""
-        handler = super().get_route_handler()
-        known = {
-            field.alias
-            for field in get_flat_params(self.dependant)
-            if isinstance(field.field_info, Query)
-        }
-
-        async def strict(request: Request) -> Response:
-            _check_query(request.scope, known)
-            return await handler(request)
-
-        return strict
-
-
-def _rendering(
+def _reading(
     endpoint: Callable[..., Any],
     shape: Any,  # noqa: ANN401 - whatever pydantic takes for a type
-) -> Callable[..., Awaitable[Response]]:
-    """Let a read give its answer as bytes, from the one thread that it runs in.
+) -> Run:
+    """Let a read work in a thread of ours, which also writes its answer.
 
-    FastAPI would send what it gives to a thread once more, to be checked and written there, and
-    each way to a thread and back costs as much as a short read.
+    Each way to a thread and back costs as much as a short read.
     """
-    adapter = cache(lambda: TypeAdapter[Any](shape))
+    adapter = TypeAdapter[Any](shape)
 
     def work(named: dict[str, Any]) -> Response:
-        shown = endpoint(**named)
+        with refusing_trouble():
+            shown = endpoint(**named)
         if isinstance(shown, Response):
             return shown
-        checked = adapter().validate_python(shown, from_attributes=True)
-        content = adapter().dump_json(checked, by_alias=True)
+        checked = adapter.validate_python(shown, from_attributes=True)
+        content = adapter.dump_json(checked, by_alias=True)
         return Response(content, media_type="application/json")
 
-    @wraps(endpoint)
-    async def render(**named: Any) -> Response:  # noqa: ANN401 - the read's own arguments
+    async def run(**named: Any) -> Response:  # noqa: ANN401 - the read's own arguments
         loop = asyncio.get_running_loop()
         # With the call's context, so that what is logged there has the request's id.
-        run = partial(copy_context().run, partial(work, named))
-        return await loop.run_in_executor(_READING, run)
+        context = copy_context()
+        return await loop.run_in_executor(_READING, lambda: context.run(work, named))
 
-    return render
+    return run
 
 
 def _described(endpoint: Callable[..., Any], hints: dict[str, Any]) -> Callable[..., Any]:
@@ -278,57 +253,3 @@ def _described(endpoint: Callable[..., Any], hints: dict[str, Any]) -> Callable[
     described.__doc__ = endpoint.__doc__
     described.__signature__ = inspect.Signature(parameters)
     return described
-
-
-def _reader_of(
-    endpoint: Callable[..., Any], hints: dict[str, Any], limit: int | None
-) -> Callable[[Call], Awaitable[dict[str, Any]]]:
-    """Prepare how a plain route's arguments are read: path parameters and one body."""
-    parameters = inspect.signature(endpoint).parameters
-    paths = {
-        name: TypeAdapter[Any](hints[name])
-        for name in parameters
-        if name != "body" and hints[name] is not Call
-    }
-    shape = TypeAdapter[Any](hints["body"]) if "body" in parameters else None
-    optional = shape is not None and parameters["body"].default is None
-
-    async def read(call: Call) -> dict[str, Any]:
-        arguments: dict[str, Any] = {}
-        for name, adapter in paths.items():
-            try:
-                arguments[name] = adapter.validate_python(call.scope["path_params"][name])
-            except ValidationError:
-                raise Refused(Refusal("id_invalid")) from None
-        if shape is not None:
-            arguments["body"] = await read_input(
-                call.headers,
-                call.receive,
-                shape,
-                limit=limit or call.context.settings.body_limit,
-                optional=optional,
-            )
-        return arguments
-
-    return read
-
-
-def _check_query(scope: Scope, known: Collection[str]) -> None:
-    """Refuse what a call would otherwise silently not look at. Raises: Refused `field_invalid`."""
-    if "\0" in scope["path"]:
-        raise Refused(Refusal("id_invalid"))
-    if not scope["query_string"]:
-        return
-    seen: set[str] = set()
-    for name, value in QueryParams(scope["query_string"]).multi_items():
-        fault = None
-        if name not in known:
-            fault = "this call knows no such parameter"
-        elif name in seen:
-            fault = "it is given twice"
-        elif "\0" in value:
-            fault = "it has a character that is none"
-        if fault is not None:
-            details = {"field": shown_name(name), "problem": fault}
-            raise Refused(Refusal("field_invalid", param=shown_name(name), details=details))
-        seen.add(name)

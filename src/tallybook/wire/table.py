@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from starlette.routing import BaseRoute, Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from tallybook.wire.routes import CallRoute
 
 Found = tuple[CallRoute, dict[str, str]]
 """A route, and what stood in the path for its parameters."""
-
-FOUND_IN_SCOPE = "tallybook.found"
-"""Where a request's scope keeps what was found, so that it is looked for once."""
 
 
 @dataclass(slots=True)
@@ -63,39 +59,13 @@ class RouteTable:
         node.route = node.route or route
 
     def shortcut(self, scope: Scope) -> ASGIApp | None:
-        """Find what serves a plain call by itself; what is found of a read is kept for later."""
+        """Find what serves a call by itself; None where the framework has to say what is wrong."""
         found = self.find(scope["method"], scope["path"])
         if found is None:
             return None
         route, values = found
-        if not route.is_plain:
-            scope[FOUND_IN_SCOPE] = found
-            return None
         scope["route"], scope["path_params"] = route, values
         return route.app
-
-
-class TableRoute(BaseRoute):
-    """Stands before an application's routes and takes every request that the table knows."""
-
-    def __init__(self, table: RouteTable) -> None:
-        self._table = table
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Look in the table, unless somebody has looked before."""
-        if scope["type"] != "http":
-            return Match.NONE, {}
-        found: Found | None = scope.get(FOUND_IN_SCOPE) or self._table.find(
-            scope["method"], scope["path"]
-        )
-        if found is None:
-            return Match.NONE, {}
-        route, values = found
-        return Match.FULL, {"endpoint": route.endpoint, "path_params": values, "route": route}
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request by the route that was found."""
-        await scope["route"].app(scope, receive, send)
 
 
 def _walk(node: _Node, segments: list[str], depth: int, values: list[str]) -> CallRoute | None:

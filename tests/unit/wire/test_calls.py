@@ -173,7 +173,7 @@ def test_fastapi_describes_plain_calls_and_runs_none_of_them() -> None:
     codes = put["responses"]["404"]["x-refusals"]
     assert codes == ["customer_not_found", "id_invalid"]
     assert "required" not in document["paths"]["/v1/runs"]["post"].get("requestBody", {})
-    described = [route.described.endpoint for route in routes if route.is_plain]
+    described = [route.described.endpoint for route in routes if route.is_write]
     for endpoint in described:
         with pytest.raises(AssertionError):
             asyncio.run(endpoint())

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import Header, Query
+from fastapi import Query
 from pydantic import Field
-from starlette.requests import Request
 from starlette.responses import Response
 
 from tallybook.collection import queries
@@ -35,7 +34,6 @@ from tallybook.wire.calls import Call, body_id, path_id
 from tallybook.wire.context import InContext
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
 from tallybook.wire.fields import Body, Day, Ident, Text
-from tallybook.wire.idempotency import HEADER
 from tallybook.wire.paging import InPage, ListOf, bad_cursor, page_of
 from tallybook.wire.refusals import refusals
 from tallybook.wire.routes import Router
@@ -131,19 +129,16 @@ _REPORT_BODY: dict[str, Any] = {
     openapi_extra=_REPORT_BODY,
 )
 async def take_processor_report(
-    context: InContext,
-    request: Request,
+    call: Call,
     report_on: Annotated[
         Day | None, Query(description="The date it was taken on; today if left out.")
     ] = None,
-    key: Annotated[str | None, Header(alias=HEADER, description="As for every POST.")] = None,
 ) -> Response:
     """Take a report in now and settle with it: a file, or with an empty body the Processor's."""
-    del key  # read with the same strictness as everywhere, below
-    call = Call(context, request.scope, request.receive)
     call.scope[COMMAND_IN_SCOPE] = "collection.take_report"
     raw = await call.read(*REPORT_TYPES, limit=REPORT_LIMIT)
-    outcome = await request_report(collecting(context), _given(call, raw), report_on, key=call.key)
+    context = collecting(call.context)
+    outcome = await request_report(context, _given(call, raw), report_on, key=call.key)
     return call.respond(outcome)
 
 
