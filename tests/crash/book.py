@@ -26,6 +26,7 @@ from tallybook.customers.operations import CREATE_CUSTOMER, CreateCustomer, take
 from tallybook.db.engine import Database, open_database
 from tallybook.db.metadata import METADATA, HexId, Instant
 from tallybook.entrypoints.engine import Engine
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.processor.model import Action, ItemKind, Transfer
 from tallybook.processor.simulator_log import LoggedCall
@@ -40,7 +41,7 @@ KEY_FILE = "master.key"
 TERMS = CounterTerms("USD", "none")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a book is: its database, its folder and its Processor's address."""
 
@@ -49,7 +50,7 @@ class Place:
     bank: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parts:
     """What of an engine may be made before the fork: nothing here has a thread or a connection."""
 

@@ -13,7 +13,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import aiohttp
@@ -26,6 +25,7 @@ from tallybook.db.dialect import Tx, WriteConnection
 from tallybook.db.engine import Database
 from tallybook.db.postgresql import PostgresConnection
 from tallybook.db.sqlite import SqliteConnection
+from tallybook.kernel.frozen import frozen
 from tallybook.processor.client import HttpProcessor
 
 NEVER = 1 << 60
@@ -62,7 +62,7 @@ def die() -> NoReturn:
 # -- SQLite: every statement of the writer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FusedDatabase(Database):
     """A database whose writers pass the fuse at every statement."""
 
