@@ -11,8 +11,8 @@ import os
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import aiohttp
@@ -23,6 +23,7 @@ from aiohttp.connector import Connection
 from tallybook.db import sqlite
 from tallybook.db.dialect import Tx, WriteConnection
 from tallybook.db.engine import Database
+from tallybook.db.pipeline import Pipeline, Rows, Sent, Statement
 from tallybook.db.postgresql import PostgresConnection
 from tallybook.db.sqlite import SqliteConnection
 from tallybook.kernel.frozen import frozen
@@ -126,37 +127,41 @@ class _FusedPostgres(PostgresConnection):
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         connection = super()._connect()
-        fuse, plain = self._fuse, connection.pipeline
+        fuse = self._fuse
 
         class FusedCursor(psycopg.Cursor[Any]):
-            def execute(self, query: Any, *arguments: Any, **more: Any) -> Any:
-                if query == b"BEGIN":
-                    fuse.step("before BEGIN")
-                done = super().execute(query, *arguments, **more)
-                fuse.step(f"after {_shown(query.decode())}")
-                return done
-
             def copy(self, statement: Any, *arguments: Any, **more: Any) -> Any:
                 fuse.step(f"before {_shown(statement.decode())}")
                 return super().copy(statement, *arguments, **more)
 
-        @contextmanager
-        def pipeline() -> Generator[psycopg.Pipeline]:
-            with plain() as piped:
-                yield piped
-                # Everything is on its way, COMMIT perhaps included, and nobody hears the answer.
-                fuse.step("sent, not answered", last_words=lambda: _send_all(connection))
-            fuse.step("answered")
-
         connection.cursor_factory = FusedCursor
-        opened: Callable[[], AbstractContextManager[psycopg.Pipeline]] = pipeline
-        setattr(connection, "pipeline", opened)  # noqa: B010 - an instance's own, by design
         return connection
 
+    def _open_pipeline(self, connection: psycopg.Connection[Any]) -> Pipeline:
+        return _FusedPipeline(connection, self._fuse)
 
-def _send_all(connection: psycopg.Connection[Any]) -> None:
-    connection.pgconn.pipeline_sync()
-    connection.pgconn.flush()
+
+class _FusedPipeline(Pipeline):
+    """A pipeline that passes the fuse at every statement, and before and after the answers."""
+
+    def __init__(self, connection: psycopg.Connection[Any], fuse: Fuse) -> None:
+        super().__init__(connection)
+        self._fuse = fuse
+
+    def send(self, statement: Statement) -> Sent:
+        if statement.text == b"BEGIN":
+            self._fuse.step("before BEGIN")
+        sent = super().send(statement)
+        # The server has begun with what has come so far.
+        self._fuse.step(f"after {_shown(statement.text.decode())}", last_words=self.flush)
+        return sent
+
+    def receive(self, sent: Sequence[Sent]) -> list[Rows]:
+        # Everything is on its way, COMMIT perhaps included, and nobody hears the answer.
+        self._fuse.step("sent, not answered")
+        answers = super().receive(sent)
+        self._fuse.step("answered")
+        return answers
 
 
 def _shown(text: str) -> str:

@@ -6,6 +6,7 @@ COPY and unnest; from a few hundred rows on, COPY wins (docs/benchmarks.md).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -16,10 +17,17 @@ from psycopg.adapt import Buffer, Loader
 from pydantic_core import to_json
 
 from tallybook.db.dialect import Accumulate, Insert, Select, Step, Tx, Update
+from tallybook.db.pipeline import Pipeline, Statement
 from tallybook.db.tables import RowMap
 
 COPY_FROM_ROWS = 400
 """From how many new rows on COPY is used instead of one JSON parameter."""
+
+_ESCAPED = re.compile(r'["\\]')
+_BEHIND_BACKSLASH = r"\\\g<0>"
+
+_BEGIN = Statement(b"BEGIN")
+_COMMIT = Statement(b"COMMIT")
 
 _LOCK_TIMEOUT = "5s"
 _STATEMENT_TIMEOUT = "60s"
@@ -31,18 +39,28 @@ class PostgresConnection:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._pipeline: Pipeline | None = None
 
     def begin(self) -> Tx:
         """Open a transaction; reconnects first if the connection is gone."""
-        if self._connection is None or self._connection.closed or self._connection.broken:
-            self._connection = self._connect()
-        return _PostgresTx(self._connection)
+        connection, pipeline = self._connection, self._pipeline
+        if connection is None or pipeline is None or connection.closed or connection.broken:
+            self.close()
+            connection = self._connection = self._connect()
+            pipeline = self._pipeline = self._open_pipeline(connection)
+        return _PostgresTx(connection, pipeline)
 
     def close(self) -> None:
         """Let go of the connection."""
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _open_pipeline(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Pipeline:
+        return Pipeline(connection)
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         connection = psycopg.connect(
@@ -67,8 +85,9 @@ class _HexLoader(Loader):
 
 
 class _PostgresTx:
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], pipeline: Pipeline) -> None:
         self._connection = connection
+        self._pipeline = pipeline
         self._begun = False
 
     def run(self, steps: Sequence[Step]) -> list[list[Any]]:
@@ -76,36 +95,28 @@ class _PostgresTx:
 
     def commit(self, steps: Sequence[Step] = ()) -> None:
         if self._begun or steps:
-            self._run(steps, last="COMMIT")
+            self._run(steps, last=_COMMIT)
 
     def rollback(self) -> None:
         if self._begun:
             with suppress(psycopg.Error):
-                # Not execute("ROLLBACK"): only this makes psycopg forget statements that it took
-                # for prepared in a pipeline that failed before they were.
                 self._connection.rollback()
 
-    def _run(self, steps: Sequence[Step], *, last: str | None) -> list[list[Any]]:
-        selected: list[tuple[Select, psycopg.Cursor[tuple[Any, ...]]]] = []
+    def _run(self, steps: Sequence[Step], *, last: Statement | None) -> list[list[Any]]:
+        selected: list[list[Any]] = []
         for pipelined in _between_copies(steps, first=not self._begun, last=last):
+            # Said before it is sent: a BEGIN whose answer is lost is rolled back too.
+            self._begun = True
             if isinstance(pipelined, Insert):
                 self._copy(pipelined)
                 continue
-            with self._connection.pipeline():
-                for step in pipelined:
-                    cursor = self._connection.cursor()
-                    if isinstance(step, str):
-                        # Said before it is sent: a BEGIN whose answer is lost is rolled back too.
-                        self._begun = True
-                        cursor.execute(step.encode())
-                        continue
-                    cursor.execute(*_statement(step))
-                    if isinstance(step, Select):
-                        selected.append((step, cursor))
-        return [
-            [step.rows.row(values, sqlite=False) for values in cursor.fetchall()]
-            for step, cursor in selected
-        ]
+            statements = [
+                step if isinstance(step, Statement) else _statement(step) for step in pipelined
+            ]
+            for step, found in zip(pipelined, self._pipeline.run(statements), strict=True):
+                if isinstance(step, Select):
+                    selected.append([step.rows.row(values, sqlite=False) for values in found])
+        return selected
 
     def _copy(self, step: Insert) -> None:
         columns = ", ".join(step.rows.columns)
@@ -118,11 +129,11 @@ class _PostgresTx:
 
 
 def _between_copies(
-    steps: Sequence[Step], *, first: bool, last: str | None
-) -> list[Insert | list[Step | str]]:
+    steps: Sequence[Step], *, first: bool, last: Statement | None
+) -> list[Insert | list[Step | Statement]]:
     """Cut the steps where a COPY stands: it can't be part of a pipeline."""
-    pieces: list[Insert | list[Step | str]] = []
-    current: list[Step | str] = ["BEGIN"] if first else []
+    pieces: list[Insert | list[Step | Statement]] = []
+    current: list[Step | Statement] = [_BEGIN] if first else []
     for step in steps:
         if isinstance(step, Insert) and len(step.values) >= COPY_FROM_ROWS:
             if current:
@@ -138,30 +149,42 @@ def _between_copies(
     return pieces
 
 
-def _statement(step: Step) -> tuple[bytes, tuple[Any, ...]]:
+def _statement(step: Step) -> Statement:
+    rows = step.rows
     match step:
         case Select():
-            return _select_text(step.rows, step.by, step.lock, step.where), _keys(step)
+            return Statement(_select_text(rows, step.by, step.lock, step.where), _keys(step))
         case Insert():
-            return _insert_text(step.rows), (_json(step.rows, step.rows.columns, step.values),)
+            return Statement(_insert_text(rows), (_json(rows, rows.columns, step.values),))
         case Update():
-            written = (*_set_to(step.rows, step.columns), *step.rows.key)
-            return _update_text(step.rows, step.columns), (_json(step.rows, written, step.values),)
+            written = (*_set_to(rows, step.columns), *rows.key)
+            text = _update_text(rows, step.columns)
+            return Statement(text, (_json(rows, written, step.values),))
         case Accumulate():
-            text = _accumulate_text(step.rows, step.columns)
-            return text, (_json(step.rows, step.rows.columns, step.values),)
+            text = _accumulate_text(rows, step.columns)
+            return Statement(text, (_json(rows, rows.columns, step.values),))
 
 
-def _keys(step: Select) -> tuple[Any, ...]:
-    if len(step.by) == 1:
-        if step.rows.types[step.rows.columns.index(step.by[0])] == "uuid":
-            # Ids are hex digits, and never quoted: written as one text they need no adapter each.
-            return ("{" + ",".join(step.keys) + "}",)
-        return (list(step.keys),)
-    return tuple([key[index] for key in step.keys] for index in range(len(step.by)))
+def _keys(step: Select) -> tuple[bytes, ...]:
+    rows = step.rows
+    types = [rows.types[rows.columns.index(name)] for name in step.by]
+    if len(types) == 1:
+        return (_array(types[0], step.keys),)
+    return tuple(
+        _array(kind, [key[place] for key in step.keys]) for place, kind in enumerate(types)
+    )
 
 
-def _json(rows: RowMap[Any], names: tuple[str, ...], values: Sequence[Any]) -> str:
+def _array(kind: str, values: Sequence[Any]) -> bytes:
+    """Write keys of one column as PostgreSQL reads an array in a text."""
+    if kind == "text":
+        values = [f'"{_ESCAPED.sub(_BEHIND_BACKSLASH, value)}"' for value in values]
+    elif kind in ("date", "timestamptz"):
+        values = [value.isoformat() for value in values]
+    return f"{{{','.join(map(str, values))}}}".encode()
+
+
+def _json(rows: RowMap[Any], names: tuple[str, ...], values: Sequence[Any]) -> bytes:
     """Write rows as objects, with some of their columns.
 
     To be handed dataclasses, whose members it has to find out one by one, costs the writer twice
@@ -169,7 +192,7 @@ def _json(rows: RowMap[Any], names: tuple[str, ...], values: Sequence[Any]) -> s
     """
     take = _plain_values(rows, names)
     objects = [dict(zip(names, take(row), strict=True)) for row in values]
-    return to_json(objects, bytes_mode="hex").decode()
+    return to_json(objects, bytes_mode="hex")
 
 
 @cache
@@ -181,9 +204,9 @@ def _plain_values(rows: RowMap[Any], names: tuple[str, ...]) -> Callable[[Any], 
 def _select_text(rows: RowMap[Any], by: tuple[str, ...], lock: bool, where: str) -> bytes:  # noqa: FBT001 - a cache key
     types = [rows.types[rows.columns.index(name)] for name in by]
     if len(by) == 1:
-        condition = f"{by[0]} = ANY(%s::{types[0]}[])"
+        condition = f"{by[0]} = ANY($1::{types[0]}[])"
     else:
-        arrays = ", ".join(f"%s::{kind}[]" for kind in types)
+        arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(types, start=1))
         condition = f"({', '.join(by)}) IN (SELECT * FROM unnest({arrays}))"
     text = f"SELECT {', '.join(rows.columns)} FROM {rows.name} WHERE {condition}"
     if where:
@@ -199,7 +222,7 @@ def _recordset(rows: RowMap[Any], named: Sequence[str]) -> str:
         for name, kind in zip(rows.columns, rows.types, strict=True)
         if name in named
     )
-    return f"json_to_recordset(%s::json) AS v({described})"
+    return f"json_to_recordset($1::json) AS v({described})"
 
 
 def _cells(rows: RowMap[Any]) -> dict[str, str]:
