@@ -70,9 +70,8 @@ class Arguments:
     async def read(self, context: Context, scope: Scope, receive: Receive) -> dict[str, Any]:
         """Read everything. Raises: Refused, by what is wrong; ClientDisconnect."""
         given = _read_query(scope, self._known)
-        arguments = self._read_path(scope)
-        if self._query is not None:
-            arguments |= self._check_query(self._query, given)
+        arguments = {} if self._query is None else self._check_query(self._query, given)
+        arguments |= self._read_path(scope)
         for name in self._contexts:
             arguments[name] = context
         for name in self._requests:
