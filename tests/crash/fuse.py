@@ -19,6 +19,7 @@ import aiohttp
 import psycopg
 from aiohttp.client_reqrep import ClientRequest, ClientResponse
 from aiohttp.connector import Connection
+from psycopg.pq.abc import PGresult
 
 from tallybook.db import sqlite
 from tallybook.db.dialect import Tx, WriteConnection
@@ -156,7 +157,7 @@ class _FusedPipeline(Pipeline):
         self._fuse.step(f"after {_shown(statement.text.decode())}", last_words=self.flush)
         return sent
 
-    def receive(self, sent: Sequence[Sent]) -> list[Rows]:
+    def receive(self, sent: Sequence[Sent]) -> tuple[list[Rows], PGresult | None]:
         # Everything is on its way, COMMIT perhaps included, and nobody hears the answer.
         self._fuse.step("sent, not answered")
         answers = super().receive(sent)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -103,5 +104,19 @@ def test_a_connection_that_goes_is_told_as_gone(pipeline: Pipeline, postgres_url
         with pytest.raises(psycopg.OperationalError):
             pipeline.run([BEGIN, Statement(b"SELECT pg_sleep(30)"), COMMIT])
         ending.join()
+    with pytest.raises(psycopg.OperationalError):
+        pipeline.run([COUNT])
+
+
+def test_answers_that_can_not_be_read_are_not_left_to_the_next_run(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(pipeline, "_loading", SimpleNamespace(set_pgresult=fail))
+    with pytest.raises(MemoryError):
+        pipeline.run([BEGIN, COUNT, Statement(ADD, (b"1", b"one")), COMMIT])
+    monkeypatch.undo()
     with pytest.raises(psycopg.OperationalError):
         pipeline.run([COUNT])

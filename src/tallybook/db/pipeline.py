@@ -46,6 +46,7 @@ class Pipeline:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         """Take a connection, which may be used by itself as well between two runs."""
+        self._connection = connection
         self._libpq = connection.pgconn
         self._loading = Transformer(connection)
         self._prepared: dict[bytes, bytes] = {}
@@ -67,11 +68,20 @@ class Pipeline:
         if any(0 in value for each in statements for value in each.parameters):
             # libpq would take it for the end of the parameter.
             raise psycopg.DataError("PostgreSQL keeps no text with a NUL in it")
-        self._libpq.enter_pipeline_mode()
-        sent = [self.send(statement) for statement in statements]
-        self._libpq.pipeline_sync()
-        self.flush()
-        return self.receive(sent)
+        try:
+            self._libpq.enter_pipeline_mode()
+            sent = [self.send(statement) for statement in statements]
+            self._libpq.pipeline_sync()
+            self.flush()
+            answers, failed = self.receive(sent)
+            self._libpq.exit_pipeline_mode()
+        except BaseException:
+            # What is left of the answers would be taken for those of the next run.
+            self._connection.close()
+            raise
+        if failed is not None:
+            raise error_from_result(failed)
+        return answers
 
     def send(self, statement: Statement) -> Sent:
         """Put a statement on its way."""
@@ -98,8 +108,11 @@ class Pipeline:
             self._waiting.select()
         self._waiting.modify(socket, selectors.EVENT_READ)
 
-    def receive(self, sent: Sequence[Sent]) -> list[Rows]:
-        """Read the answers to what was sent. Raises: as `run`."""
+    def receive(self, sent: Sequence[Sent]) -> tuple[list[Rows], PGresult | None]:
+        """Read the answers to what was sent, and what the first failure said.
+
+        Raises: psycopg.OperationalError where the connection is gone.
+        """
         answers: list[Rows] = []
         failed: PGresult | None = None
         for each in sent:
@@ -118,10 +131,7 @@ class Pipeline:
             elif failed is None:
                 failed = result
         self._next()
-        self._libpq.exit_pipeline_mode()
-        if failed is not None:
-            raise error_from_result(failed)
-        return answers
+        return answers, failed
 
     def _answer(self) -> PGresult:
         """Give the one result of a statement, which libpq follows with a sign of its end."""
