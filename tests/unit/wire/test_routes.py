@@ -1,4 +1,4 @@
-"""Routes: what a plain call is given, how it is described, and what FastAPI's own routes refuse."""
+"""Routes: what a call is given, how it is described, and what is refused of a query."""
 
 import asyncio
 import json
@@ -6,15 +6,15 @@ from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI, Path
+from fastapi import FastAPI, Path, Query
 from starlette.responses import JSONResponse, Response
 
-from tallybook.kernel.refusal import Refused
+from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.body import BODY_LIMIT, JSON
 from tallybook.wire.calls import Call, body_id, path_id
-from tallybook.wire.fields import Answer, Body, Count
+from tallybook.wire.fields import Answer, Body, Count, Day
 from tallybook.wire.openapi import openapi_document
-from tallybook.wire.paging import ListOf
+from tallybook.wire.paging import InPage, ListOf
 from tallybook.wire.problems import add_problem_handlers
 from tallybook.wire.refusals import refusals
 from tallybook.wire.routes import CallRoute, Router
@@ -70,6 +70,23 @@ async def take_file(call: Call) -> Response:
 def list_orders(after: int = 0) -> Any:
     """List orders."""
     return {"data": [{"count": after}], "has_more": False}
+
+
+@ROUTER.get("/orders/{number}/lines", response_model=ListOf[Ordered])
+def list_lines(page: InPage, number: Annotated[int, Path(ge=1)], on: Day | None = None) -> Any:
+    """List the lines of an order: nobody has any on Sundays."""
+    if on is not None and on.isoweekday() == 7:
+        raise Refused(Refusal("customer_not_found"))
+    shown = [{"count": number}] * page.limit
+    return {"data": shown, "has_more": page.starting_after is not None}
+
+
+@ROUTER.post("/orders/{number}/runs")
+async def run_order(
+    call: Call, number: int, body: Order, on: Annotated[Day | None, Query()] = None
+) -> Response:
+    """Run an order on a day."""
+    return JSONResponse({"number": number, "count": body.count, "on": str(on), "key": call.key})
 
 
 def make_app() -> FastAPI:
@@ -154,7 +171,44 @@ def test_queries_are_held_to_what_is_declared() -> None:
     assert ask("POST", "/orders", b'{"count": 2}', query="count=3")[1]["param"] == "count"
 
 
-def test_fastapi_describes_plain_calls_and_runs_none_of_them() -> None:
+def test_a_read_takes_a_page_a_path_and_a_query() -> None:
+    status, lines = ask("GET", "/orders/7/lines")
+    assert (status, len(lines["data"]), lines["has_more"]) == (200, 20, False)
+    assert lines["data"][0] == {"count": 7}
+    lines = ask("GET", "/orders/7/lines", query="limit=2&starting_after=x&on=2026-03-02")[1]
+    assert lines == {"data": [{"count": 7}] * 2, "has_more": True}
+    assert ask("GET", "/orders/7/lines", query="on=2026-03-01")[1]["code"] == "customer_not_found"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "code"),
+    [
+        ("x", "", 404, "id_invalid"),
+        ("0", "", 404, "id_invalid"),
+        ("7", "limit=0", 422, "field_invalid"),
+        ("7", "limit=101", 422, "field_invalid"),
+        ("7", "limit=", 422, "field_invalid"),
+        ("7", "starting_after=" + "9" * 65, 422, "field_invalid"),
+        ("7", "on=2026-02-30", 422, "date_invalid"),
+        ("7", "page=1", 422, "field_invalid"),
+        ("7", "number=8", 422, "field_invalid"),
+        ("x", "limit=0", 422, "field_invalid"),
+    ],
+)
+def test_what_a_read_can_not_use_is_refused(path: str, query: str, status: int, code: str) -> None:
+    answer = ask("GET", f"/orders/{path}/lines", query=query)
+    assert (answer[0], answer[1]["code"]) == (status, code)
+
+
+def test_a_write_may_take_a_query_as_well() -> None:
+    body = b'{"count": 2}'
+    answer = ask("POST", "/orders/7/runs", body, query="on=2026-03-01", idempotency_key="k")
+    assert answer == (200, {"number": 7, "count": 2, "on": "2026-03-01", "key": "k"})
+    assert ask("POST", "/orders/7/runs", body)[1]["on"] == "None"
+    assert ask("POST", "/orders/7/runs", body, query="on=x")[1]["code"] == "date_invalid"
+
+
+def test_fastapi_describes_calls_and_runs_none_of_them() -> None:
     routes = [route for route in make_app().routes if isinstance(route, CallRoute)]
     document = openapi_document(routes, "T", "1")
     post = document["paths"]["/v1/orders"]["post"]
