@@ -10,6 +10,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -21,13 +22,21 @@ def describe_fields(schema: dict[str, Any], kind: type[BaseModel]) -> None:
     properties = schema.get("properties", {})
     for ancestor in reversed(kind.__mro__):
         if issubclass(ancestor, BaseModel) and "__annotations__" in ancestor.__dict__:
-            for name, text in _docstrings(ancestor):
+            for name, text in _docstrings(ancestor).items():
                 if name in properties:
                     properties[name]["description"] = text
 
 
-def _docstrings(kind: type) -> Iterator[tuple[str, str]]:
-    """Find the fields of one class that have a text right below them."""
+@cache
+def _docstrings(kind: type) -> dict[str, str]:
+    """Find the fields of one class that have a text right below them.
+
+    Python reads the whole module to find a class, and a document asks for most classes often.
+    """
+    return dict(_found(kind))
+
+
+def _found(kind: type) -> Iterator[tuple[str, str]]:
     try:
         source = textwrap.dedent(inspect.getsource(kind))
     except (OSError, TypeError):
