@@ -44,6 +44,15 @@ class Update:
     columns: tuple[str, ...] = ()
     """What is written of them, where the rest is known to be as it was; empty: all of each row."""
 
+    @property
+    def set_to(self) -> tuple[str, ...]:
+        """List what is written: never the key, even to itself.
+
+        SQLite would then look for rows that refer to it, by reading whole tables where no index
+        helps. And it writes every index anew that has one of the columns in it, changed or not.
+        """
+        return self.columns or self.rows.but_key
+
 
 @frozen
 class Accumulate:

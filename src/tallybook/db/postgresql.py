@@ -157,8 +157,8 @@ def _statement(step: Step) -> Statement:
         case Insert():
             return Statement(_insert_text(rows), (_json(rows, rows.columns, step.values),))
         case Update():
-            written = (*_set_to(rows, step.columns), *rows.key)
-            text = _update_text(rows, step.columns)
+            written = (*step.set_to, *rows.key)
+            text = _update_text(rows, step.set_to)
             return Statement(text, (_json(rows, written, step.values),))
         case Accumulate():
             text = _accumulate_text(rows, step.columns)
@@ -240,14 +240,8 @@ def _insert_text(rows: RowMap[Any]) -> bytes:
 
 
 @cache
-def _set_to(rows: RowMap[Any], columns: tuple[str, ...]) -> tuple[str, ...]:
-    return columns or tuple(name for name in rows.columns if name not in rows.key)
-
-
-@cache
-def _update_text(rows: RowMap[Any], columns: tuple[str, ...]) -> bytes:
+def _update_text(rows: RowMap[Any], set_to: tuple[str, ...]) -> bytes:
     cells = _cells(rows)
-    set_to = _set_to(rows, columns)
     changed = ", ".join(f"{name} = {cells[name]}" for name in set_to)
     source = _recordset(rows, (*set_to, *rows.key))
     found = " AND ".join(f"t.{name} = v.{name}" for name in rows.key)

@@ -119,9 +119,9 @@ class _SqliteTx:
         self._connection.executemany(text, [step.rows.sqlite_values(row) for row in step.values])
 
     def _update(self, step: Update) -> None:
-        rows, ordered = step.rows, _update_order(step.rows, step.columns)
+        rows, ordered = step.rows, _update_order(step.rows, step.set_to)
         parameters = [ordered(rows.sqlite_values(row)) for row in step.values]
-        self._connection.executemany(_update_text(rows, step.columns), parameters)
+        self._connection.executemany(_update_text(rows, step.set_to), parameters)
 
 
 def _json_key(key: Any) -> Any:
@@ -150,27 +150,17 @@ def _insert_text(rows: RowMap[Any], count: int = 1) -> str:
     return f"INSERT INTO {rows.name} ({', '.join(rows.columns)}) VALUES {values}"
 
 
-def _changed(rows: RowMap[Any], columns: tuple[str, ...]) -> tuple[str, ...]:
-    """List what an update sets: not the key, even to itself.
-
-    SQLite would then look for rows that refer to it, by reading whole tables where no index helps.
-    And it writes every index anew that has one of the columns in it, changed or not.
-    """
-    return columns or tuple(name for name in rows.columns if name not in rows.key)
-
-
 @cache
 def _update_order(
-    rows: RowMap[Any], columns: tuple[str, ...]
+    rows: RowMap[Any], set_to: tuple[str, ...]
 ) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
     """Put a row's values into the order in which an update names its columns."""
-    named = (*_changed(rows, columns), *rows.key)
-    return itemgetter(*(rows.columns.index(name) for name in named))
+    return itemgetter(*(rows.columns.index(name) for name in (*set_to, *rows.key)))
 
 
 @cache
-def _update_text(rows: RowMap[Any], columns: tuple[str, ...]) -> str:
-    changed = ", ".join(f"{name} = ?" for name in _changed(rows, columns))
+def _update_text(rows: RowMap[Any], set_to: tuple[str, ...]) -> str:
+    changed = ", ".join(f"{name} = ?" for name in set_to)
     found = " AND ".join(f"{name} = ?" for name in rows.key)
     return f"UPDATE {rows.name} SET {changed} WHERE {found}"
 

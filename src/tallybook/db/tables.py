@@ -32,6 +32,7 @@ class RowMap(Generic[R]):
         self.name = "".join(table.name)
         self.key = tuple(key)
         self.columns = tuple(item.name for item in fields(model))  # pyright: ignore[reportArgumentType] - R is a dataclass
+        self.but_key = tuple(name for name in self.columns if name not in self.key)
         self.types = tuple(postgresql_type(table, name) for name in self.columns)
         self.key_types = tuple(postgresql_type(table, name) for name in self.key)
         key_getter = attrgetter(*self.key)

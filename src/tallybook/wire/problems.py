@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from sqlalchemy import exc
 from starlette.exceptions import HTTPException
@@ -37,7 +36,6 @@ _IN_OUR_WORDS = {
     "extra_forbidden": "this call knows no such field",
     "missing": "it is missing",
 }
-_PLACES = ("body", "query", "header")
 SHAPE_TAG = "~"
 """What the tags begin with by which a route tells the shapes of its body apart."""
 
@@ -64,8 +62,6 @@ def refusal_of_errors(errors: Sequence[Any]) -> Refusal:
     An error whose type is the code of a refusal becomes that refusal. What was sent is not
     repeated; field names are, and cut short.
     """
-    if errors[0]["loc"][:1] == ("path",):
-        return Refusal("id_invalid")
     found = [_field_and_problem(error) for error in errors[:ERRORS_SHOWN]]
     field, fault = found[0]
     code = str(errors[0]["type"])
@@ -86,10 +82,8 @@ def shown_name(name: str) -> str:
     return mask(name[:FIELD_CHARACTERS_SHOWN])
 
 
-def _field_and_problem(error: Any) -> tuple[str, str]:  # noqa: ANN401 - pydantic's or FastAPI's
+def _field_and_problem(error: Any) -> tuple[str, str]:  # noqa: ANN401 - pydantic's
     place = [str(part) for part in error["loc"]]
-    if place and place[0] in _PLACES:
-        place = place[1:]
     # Which of several shapes a body was read as is our business, not a field of the caller's.
     if place and place[0].startswith(SHAPE_TAG):
         place = place[1:]
@@ -98,9 +92,7 @@ def _field_and_problem(error: Any) -> tuple[str, str]:  # noqa: ANN401 - pydanti
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Answer everything that FastAPI and Starlette can raise with a problem."""
-    app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    """Answer with a problem where the framework finds no route that takes a request."""
     app.add_exception_handler(HTTPException, _http)
 
 
@@ -110,15 +102,6 @@ def answer_problem(
     """Answer a request with a refusal, and leave its code where the log finds it."""
     scope[REFUSAL_IN_SCOPE] = refusal.code
     return problem_response(refusal, headers)
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    return answer_problem(request.scope, cast("Refused", error).refusal)
-
-
-async def _invalid(request: Request, error: Exception) -> Response:
-    errors = cast("RequestValidationError", error).errors()
-    return answer_problem(request.scope, refusal_of_errors(errors))
 
 
 async def _http(request: Request, error: Exception) -> Response:

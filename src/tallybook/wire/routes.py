@@ -100,10 +100,6 @@ class Router:
         """Take down a write that puts something in the place of what was there."""
         return self._taking("PUT", path, declared)
 
-    def patch(self, path: str, **declared: Any) -> Callable[[F], F]:  # noqa: ANN401 - FastAPI's
-        """Take down a write that changes a part."""
-        return self._taking("PATCH", path, declared)
-
     def delete(self, path: str, **declared: Any) -> Callable[[F], F]:  # noqa: ANN401 - FastAPI's
         """Take down a write that takes something away."""
         return self._taking("DELETE", path, declared)
