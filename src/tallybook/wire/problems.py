@@ -92,7 +92,8 @@ def _field_and_problem(error: Any) -> tuple[str, str]:  # noqa: ANN401 - pydanti
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Answer with a problem where the framework finds no route that takes a request."""
+    """Answer with a problem where no route of ours does: for the docs' pages, and for no route."""
+    app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http)
 
 
@@ -102,6 +103,10 @@ def answer_problem(
     """Answer a request with a refusal, and leave its code where the log finds it."""
     scope[REFUSAL_IN_SCOPE] = refusal.code
     return problem_response(refusal, headers)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return answer_problem(request.scope, cast("Refused", error).refusal)
 
 
 async def _http(request: Request, error: Exception) -> Response:
