@@ -105,6 +105,8 @@ def test_twelve_values_and_ten_thousand_of_the_smallest() -> None:
         (900, 1_100, 2),
         (2, 3_000, 40),
         (1, 13, 900),
+        (90, 112, 90),
+        (20, 45, 60),
     ):
         values = sorted(dice.sample(range(low, high), 12), reverse=True)
         drawer = tuple((value, dice.randrange(1, most + 1)) for value in values)
@@ -118,6 +120,26 @@ def test_twelve_values_and_ten_thousand_of_the_smallest() -> None:
                 assert value_of(pieces) == amount
                 assert all(number <= dict(drawer)[value] for value, number in pieces)
     assert made >= 4
+
+
+def test_large_change_out_of_odd_values_is_found() -> None:
+    """With as few pieces as there would be if the last one could be cut, or hardly more."""
+    dice = random.Random(5)
+    for _ in range(40):
+        values = sorted(dice.sample(range(900, 1_100), 12), reverse=True)
+        drawer = tuple((value, dice.randrange(2_000, 9_000)) for value in values)
+        amount = 9_699_999 + dice.randrange(10_000)
+        pieces = find_change(amount, drawer)
+        assert pieces is not None, (amount, drawer)
+        assert value_of(pieces) == amount
+        assert all(number <= dict(drawer)[value] for value, number in pieces)
+        left, fewest = amount, 0
+        for value, count in drawer:
+            taken = min(count, -(-left // value))
+            left, fewest = left - taken * value, fewest + taken
+            if left <= 0:
+                break
+        assert fewest <= sum(number for _, number in pieces) <= fewest + 1
 
 
 def test_a_hostile_amount_is_answered() -> None:

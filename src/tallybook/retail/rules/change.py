@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 from math import gcd
 
 from tallybook.retail.model import Pieces, value_of
 
+SPARE = (0, 1, 3, 7)
+"""How many pieces above the bound from below are allowed, in turn, before any number is."""
+
 REACH_MAX = 2_000_000
-"""How far sums are tabled, in units of the values' greatest common divisor: change of 20,000.00 in
-cents. Beyond it, and only where taking the largest first fails, the search gives up after
-`STEPS_MAX` steps, and the nearest other amounts are payable but not always the very nearest."""
+"""How far sums are tabled, in units of the values' greatest common divisor: 20,000.00 in cents.
+What stands between the bounds counts, not the change. Beyond it, and only where taking the largest
+first fails, the search gives up after `STEPS_MAX` steps, and the nearest other amounts are payable
+but not always the very nearest."""
 
 STEPS_MAX = 20_000
 """What a search without a table may cost: nobody's basket may stop everyone else's."""
@@ -51,10 +56,71 @@ def _search(amount_minor: int, there: Pieces) -> Pieces | None:
     if rest:
         return None
     scaled = tuple((value // unit, count) for value, count in usable)
-    found = _Search(wanted, scaled).find()
+    found = _search_in_steps(wanted, scaled)
     if found is None:
         return None
     return tuple((value * unit, count) for value, count in found)
+
+
+def _search_in_steps(amount: int, usable: Pieces) -> Pieces | None:
+    """Allow few pieces more than there must be, then any number.
+
+    The fewer are allowed, the narrower are the bounds for each value. So the fewest of odd values
+    up to large amounts are found in milliseconds, and without a table of all sums.
+    """
+    fewest = _at_least(usable, amount)
+    for spare in SPARE:
+        bounds = _bounds(amount, usable, fewest + spare)
+        if bounds == [(0, count) for _, count in usable]:
+            break
+        found = _search_within(amount, usable, bounds, fewest + spare)
+        if found is not None:
+            return found
+    return _Search(amount, usable).find()
+
+
+def _search_within(
+    amount: int, usable: Pieces, bounds: Sequence[tuple[int, int]], pieces: int
+) -> Pieces | None:
+    bounded = [(value, *bound) for (value, _), bound in zip(usable, bounds, strict=True)]
+    kept = tuple((value, least) for value, least, _ in bounded)
+    free = tuple((value, most - least) for value, least, most in bounded)
+    left = amount - value_of(kept)
+    if not 0 <= left <= REACH_MAX:
+        return None
+    found = _Search(left, free, pieces - sum(least for _, least in kept)).find()
+    if found is None:
+        return None
+    more = dict(found)
+    taken = ((value, least + more.get(value, 0)) for value, least in kept)
+    return tuple(piece for piece in taken if piece[1])
+
+
+def _bounds(amount: int, usable: Pieces, pieces: int) -> list[tuple[int, int]]:
+    """Bound how many of each value a handful of so many pieces or fewer has.
+
+    If pieces could be cut, the fewest were all of the largest values and some of the pivot, the
+    value that fills up the amount. Each larger piece left out and each smaller one put in costs its
+    difference to the pivot, in parts of a pivot piece, and `pieces` says how much may be spent.
+
+    >>> _bounds(1000, ((100, 3), (20, 90), (1, 90)), pieces=39)
+    [(3, 3), (35, 90), (0, 1)]
+    """
+    left, place = amount, 0
+    while left > value_of(usable[place : place + 1]):
+        left -= value_of(usable[place : place + 1])
+        place += 1
+    larger, (pivot, most), smaller = usable[:place], usable[place], usable[place + 1 :]
+    spend = (pieces - sum(count for _, count in larger)) * pivot - left
+    smaller_worth = 0
+    if smaller:
+        largest = smaller[0][0]
+        smaller_worth = min(value_of(smaller), spend * largest // (pivot - largest))
+    return [
+        *((max(0, count - spend // (value - pivot)), count) for value, count in larger),
+        (max(0, -((smaller_worth - left) // pivot)), most),
+        *((0, min(count, spend // (pivot - value))) for value, count in smaller),
+    ]
 
 
 def nearest_amounts(amount_minor: int, drawer: Pieces) -> tuple[int, int | None]:
@@ -161,7 +227,7 @@ class _Search:
     Exact. Of equally good solutions the first found stays, which has more of the larger values.
     """
 
-    def __init__(self, amount: int, usable: Pieces) -> None:
+    def __init__(self, amount: int, usable: Pieces, most: int | None = None) -> None:
         self._amount = amount
         self._usable = usable
         # What the values from each position on are worth in all, and which sums they reach.
@@ -169,7 +235,7 @@ class _Search:
         self._worth = worths[::-1]
         self._reach = self._tables() if amount <= REACH_MAX else None
         self._best: tuple[int, ...] | None = None
-        self._fewest = amount + 1
+        self._fewest = 1 + (amount if most is None else most)
         self._seen: dict[tuple[int, int], int] = {}
         self._steps = 0
 
@@ -214,12 +280,12 @@ class _Search:
             after = left - number * value
             pieces = used + number
             # Fewer of this value mean no fewer pieces in all: all further ones are bounded too.
-            if pieces + self._at_least(position + 1, after) >= self._fewest:
+            if pieces + _at_least(self._usable[position + 1 :], after) >= self._fewest:
                 return
             if not self._can_reach(position + 1, after):
                 continue
             within = max(position + 1, self._first_within(after))
-            if pieces + self._at_least(within, after) >= self._fewest:
+            if pieces + _at_least(self._usable[within:], after) >= self._fewest:
                 continue
             place = position + 1, after
             if self._seen.get(place, self._fewest) <= pieces:
@@ -231,17 +297,18 @@ class _Search:
         """Tell from which position on values are no larger than an amount."""
         return bisect_left(self._usable, -amount, key=lambda piece: -piece[0])
 
-    def _at_least(self, position: int, left: int) -> int:
-        """Bound from below how many of the values from a position on an amount takes.
 
-        As if pieces could be cut: the largest first, and of the last one what is left. A value that
-        is larger than what is left counts all the same, for fewer of those before it may go with
-        it; so the bound never falls where an amount grows by a larger value.
-        """
-        pieces = 0
-        for value, count in self._usable[position:]:
-            if left <= value * count:
-                return pieces - (-left // value)
-            pieces += count
-            left -= value * count
-        return pieces if left == 0 else pieces + left
+def _at_least(usable: Pieces, left: int) -> int:
+    """Bound from below how many pieces an amount takes.
+
+    As if pieces could be cut: the largest first, and of the last one what is left. A value that
+    is larger than what is left counts all the same, for fewer of those before it may go with
+    it; so the bound never falls where an amount grows by a larger value.
+    """
+    pieces = 0
+    for value, count in usable:
+        if left <= value * count:
+            return pieces - (-left // value)
+        pieces += count
+        left -= value * count
+    return pieces if left == 0 else pieces + left
