@@ -3,6 +3,8 @@
 import json
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -45,6 +47,16 @@ def test_help_and_version(tmp_path: Path) -> None:
     assert helped.returncode == 0
     assert "tallybook serve" in helped.stdout
     assert run("--version", cwd=tmp_path).stdout.startswith("tallybook ")
+
+
+def test_the_package_is_the_program_too() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "tallybook", "--version"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout.startswith("tallybook ")
 
 
 @pytest.mark.parametrize(
