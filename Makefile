@@ -18,7 +18,7 @@ UV_PIN := $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV CONDA_PREFIX UV_PYTHON
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help install demo serve test check coverage lint types imports format openapi bench sim prove clean
+.PHONY: help install demo serve test check coverage lint types imports format openapi schema bench sim prove clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -76,6 +76,9 @@ format: install ## put code into the one layout and fix what can be fixed
 
 openapi: install ## write docs/api/openapi.json anew
 	@$(BIN)/python -m tallybook.entrypoints.openapi docs/api/openapi.json
+
+schema: install ## write src/tallybook/db/fresh_book.sql anew, after a new migration
+	@$(BIN)/python -m tallybook.entrypoints.fresh_book src/tallybook/db/fresh_book.sql
 
 bench: install ## run the benchmarks behind docs/benchmarks.md
 	@$(BIN)/python -m bench $(ARGS)

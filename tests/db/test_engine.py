@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tallybook.kernel.refusal import Refused
 from tallybook.processor.client import HttpProcessor
 from tallybook.processor.port import TransferOrder
 from tallybook.processor.simulator import SimulatedProcessor
+from tallybook.reports.verify import verify
 from tallybook.writer.model import Command
 from tests.serving import threads_left
 
@@ -53,6 +55,23 @@ def test_an_empty_database_is_made_ready(database_url: str, tmp_path: Path) -> N
     assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
     engine.close()
     engine.close()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0003", "0004", "0005"])
+def test_an_older_database_is_brought_up_to_date(
+    database_url: str, tmp_path: Path, revision: str
+) -> None:
+    with closing(open_database(database_url)) as database:
+        migrate.run_migrations(database, to=revision)
+        assert migrate.current_revision(database) == revision
+    with closing(Engine.open(settings_for(database_url, tmp_path / "home"))) as engine:
+        assert migrate.current_revision(engine.database) == migrate.HEAD
+        assert verify(engine.database) == []
+        outcome = engine.door.ask_now(
+            Command(CREATE_CUSTOMER, CreateCustomer("Ada", "a@b.org", None, "USD", ()))
+        )
+        assert outcome.status == 201
+        assert verify(engine.database) == []
 
 
 def test_closing_refuses_what_comes_after(book_url: str, tmp_path: Path) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 
 from tallybook.db.engine import Database, open_database
-
-if TYPE_CHECKING:
-    from alembic.config import Config
+from tallybook.db.fresh import lay_out
 
 HEAD = "0006"
-"""The newest migration. A test keeps it equal to the newest file in migrations/versions."""
+"""The newest migration."""
 
 _LOCK = 0x7A11B00C
 _MARK_UNSEALED = (
@@ -41,26 +38,20 @@ def upgrade(target: Database | str) -> None:
         return
     if current_revision(target) == HEAD:
         return
-    _migrate(target)
+    run_migrations(target, may_lay_out=True)
 
 
 def current_revision(database: Database) -> str | None:
     """Tell which migration a database is at; None where it is empty."""
     with database.reader() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return _revision_on(connection)
 
 
-def _migrate(database: Database) -> None:
-    # Alembic takes a quarter of a second to load, which a database that is current needn't pay.
-    from alembic import command  # noqa: PLC0415 - see above
-    from alembic.config import Config  # noqa: PLC0415 - see above
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
+def run_migrations(database: Database, *, to: str = "head", may_lay_out: bool = False) -> None:
+    """Run the migrations that a database lacks; an empty SQLite file may be laid out instead.
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    Raises: DatabaseTooNewError.
+    """
     engine = create_engine(
         database.url,
         connect_args={} if database.is_sqlite else {"options": "-c lock_timeout=30s"},
@@ -73,28 +64,42 @@ def _migrate(database: Database) -> None:
                 connection.execute(text("PRAGMA busy_timeout = 30000"))
                 connection.execute(text("PRAGMA journal_mode = WAL"))
                 connection.execute(text("BEGIN IMMEDIATE"))
-                _upgrade_on(connection, command, config, known)
+                revision = _revision_on(connection)
+                if revision is None and may_lay_out:
+                    lay_out(connection)
+                else:
+                    _upgrade_on(connection, revision, to)
                 connection.execute(text("COMMIT"))
             else:
                 with connection.begin():
                     connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-                    _upgrade_on(connection, command, config, known)
+                    _upgrade_on(connection, _revision_on(connection), to)
     finally:
         engine.dispose()
 
 
-def _upgrade_on(connection: Any, command: Any, config: Config, known: set[str]) -> None:
-    if inspect(connection).has_table("alembic_version"):
-        revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        if revision is not None and revision not in known:
-            raise DatabaseTooNewError(
-                f"this database is at version {revision}, which this Tallybook (at {HEAD}) does"
-                " not know: it was made by a newer one. Install that one, or restore a backup."
-            )
-    else:
-        revision = None
+def _revision_on(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade_on(connection: Connection, revision: str | None, to: str) -> None:
+    # Alembic takes a quarter of a second to load, which a new or current book needn't pay.
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise DatabaseTooNewError(
+            f"this database is at version {revision}, which this Tallybook (at {HEAD}) does"
+            " not know: it was made by a newer one. Install that one, or restore a backup."
+        )
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
     if revision not in (None, HEAD):
         # What a migration changed is to be sealed anew, by whoever knows what rows look like.
         connection.execute(text(_MARK_UNSEALED))
