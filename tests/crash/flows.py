@@ -25,6 +25,7 @@ from tallybook.kernel.progress import NO_PROGRESS
 from tallybook.loans.operations.creating import CREATE_LOAN, CreateLoan
 from tallybook.loans.operations.paying import MAKE_PAYMENT, MakePayment
 from tallybook.loans.store import LOANS_TABLE
+from tallybook.loans.tasks.importing import import_loans, import_payments
 from tallybook.retail.operations.drawer import (
     CloseSession,
     CloseSessionOperation,
@@ -312,6 +313,27 @@ async def _pay_a_loan(book: CrashBook) -> None:
     await book.ask(MAKE_PAYMENT, MakePayment(loan, "1100.00"), "payment")
 
 
+LOANS = b"""\
+reference,customer_name,customer_email,principal,interest_rate,installments,interval,start_on
+L-1,Ann,ann@example.org,1000.00,10,10,weekly,2026-02-02
+L-2,Ben,ben@example.org,500.00,8,5,monthly,2026-02-09
+L-3,Ann,ann@example.org,300.00,0,3,weekly,2026-02-23
+"""
+PAYMENTS = b"""loan,amount,effective_on
+L-1,110.00,2026-02-09
+L-2,108.00,2026-02-20
+L-1,110.00,2026-02-16
+"""
+
+
+async def _import_loans(book: CrashBook) -> None:
+    await import_loans(book.engine, io.BytesIO(LOANS))
+
+
+async def _import_payments(book: CrashBook) -> None:
+    await import_payments(book.engine, io.BytesIO(PAYMENTS))
+
+
 FLOWS = {
     flow.name: flow
     for flow in (
@@ -347,6 +369,8 @@ FLOWS = {
         Flow("CSV import of sales", nothing, _import_sales),
         Flow("loan", _a_household, _lend),
         Flow("loan payment", _a_loan, _pay_a_loan),
+        Flow("CSV import of loans", nothing, _import_loans),
+        Flow("CSV import of payments", _import_loans, _import_payments),
         Flow("messages", _a_household, _take_messages),
         Flow("message import", _a_household, _import_inbox),
     )
