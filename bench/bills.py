@@ -89,7 +89,7 @@ def main() -> None:
         ended, used = time.perf_counter(), time.process_time() - used
     door.close()
     database.close()
-    assert summary.adds_up, summary
+    assert summary.unreadable + summary.duplicates + summary.became.total() == summary.lines
     recorded, folded = steps.began["fold"] - started, ended - steps.began["fold"]
     count = summary.lines
     print(f"{count:,} messages read and recorded in {recorded:.1f} s: {count / recorded:,.0f}/s")

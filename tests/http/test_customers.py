@@ -8,7 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tallybook.customers.operations import reveal_number
+from tallybook.ambient.secrets import SecretsError
+from tallybook.customers.model import account_context
 from tallybook.customers.queries import list_accounts_of
 from tallybook.ledger.model import Chart, Entry, Posting
 from tallybook.ledger.operations import POST_ENTRY, PostEntry
@@ -57,7 +58,10 @@ def test_a_number_opens_again_only_for_its_own_row(served: Served) -> None:
     with served.parts.database.reader() as connection:
         (account,) = list_accounts_of(connection, [ident])[ident]
 
-    assert reveal_number(account, served.parts.secrets) == PLAIN
+    seal, secrets = account.number_sealed, served.parts.secrets
+    assert secrets.unseal(seal, context=account_context(account.id)) == PLAIN
+    with pytest.raises(SecretsError):
+        secrets.unseal(seal, context=account_context("another"))
 
 
 def test_the_same_number_twice_in_one_request_is_one_account(served: Served) -> None:

@@ -4,6 +4,7 @@ import ast
 import io
 import re
 import tokenize
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,6 +142,51 @@ def test_nothing_is_left_for_later() -> None:
         if LATER.search(line) and line.strip() not in NOT_LATER
     ]
     assert found == []
+
+
+# Who calls these is not in src: a user's program, or a bench that waits for what is under way.
+CALLED_FROM_OUTSIDE = {
+    "src/tallybook/entrypoints/library.py": "the calls of `tallybook.open(...)`",
+    "src/tallybook/entrypoints/loan_calls.py": "the calls of `tallybook.open(...).loans`",
+    "src/tallybook/ledger/operations.py": "posts entries of a user's own books",
+    "src/tallybook/processor/simulator.py": "what came in, for who tests against it",
+    "src/tallybook/bills/operations/inbox.py": "waits for processes that a bench must not count",
+}
+
+
+def names_defined(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """List what a module's own code could call by name.
+
+    Not what is decorated, nor methods of a class with bases: a framework may call those.
+    """
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield node.lineno, node.name
+            members = node.body if not node.bases else []
+        else:
+            members = [node]
+        for member in members:
+            if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
+                known = {"property", "staticmethod", "classmethod"}
+                if all(getattr(each, "id", "") in known for each in member.decorator_list):
+                    yield member.lineno, member.name
+            elif member is node and isinstance(member, ast.Assign):
+                yield from ((node.lineno, name.id) for name in member.targets
+                            if isinstance(name, ast.Name))  # fmt: skip
+
+
+def test_nothing_is_there_that_nobody_uses() -> None:
+    used = Counter(
+        word for path in SRC.rglob("*.py") for word in re.findall(r"\w+", path.read_text())
+    )
+    unused = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in python_files(SRC)
+        if str(path.relative_to(ROOT)) not in CALLED_FROM_OUTSIDE
+        for line, name in names_defined(ast.parse(path.read_text()))
+        if used[name] == 1 and not name.startswith("__")
+    ]
+    assert unused == [], "delete it, or move it to the test that uses it"
 
 
 def test_money_is_never_a_float() -> None:

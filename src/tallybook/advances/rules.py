@@ -23,8 +23,6 @@ INTERVAL_DAYS_DEFAULT = 7
 INSTALLMENTS_MAX = 520
 INTERVAL_DAYS_MAX = 366
 
-_OWING = frozenset({AdvanceStatus.PENDING, AdvanceStatus.ACTIVE, AdvanceStatus.IN_DEFAULT})
-
 
 def check_terms(
     amount_minor: int, fee_minor: int, currency: str, installments: int, terms: AdvanceTerms
@@ -217,8 +215,3 @@ def status_of(advance: Advance, plan: Plan) -> AdvanceStatus:
     if advance.status is AdvanceStatus.IN_DEFAULT:
         return AdvanceStatus.IN_DEFAULT
     return AdvanceStatus.ACTIVE
-
-
-def is_owing(advance: Advance) -> bool:
-    """Tell whether an advance counts towards its customer's exposure by its status."""
-    return advance.status in _OWING

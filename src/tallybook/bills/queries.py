@@ -74,20 +74,6 @@ def list_messages(
     ]
 
 
-def find_message(connection: Connection, message_id: str) -> tuple[Message, Fact] | None:
-    """Find a message by its id."""
-    query = (
-        select(*_columns(MESSAGE_ROWS), *_columns(FACT_ROWS))
-        .join(FACTS_TABLE, FACTS_TABLE.c.message_id == MESSAGES_TABLE.c.id)
-        .where(MESSAGES_TABLE.c.id == message_id)
-    )
-    row = connection.execute(query).first()
-    split = len(MESSAGE_ROWS.columns)
-    return None if row is None else (
-        _made(MESSAGE_ROWS, row[:split]), _made(FACT_ROWS, row[split:])
-    )  # fmt: skip
-
-
 def list_accounts(
     connection: Connection,
     *,
@@ -230,12 +216,4 @@ def count_folded(connection: Connection, customer_id: str, since: datetime) -> d
         )
         .group_by(FACTS_TABLE.c.status)
     )
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
-def count_statuses(connection: Connection, customer_id: str | None = None) -> dict[str, int]:
-    """Count messages by what became of them."""
-    query = select(FACTS_TABLE.c.status, func.count()).group_by(FACTS_TABLE.c.status)
-    if customer_id is not None:
-        query = query.where(FACTS_TABLE.c.customer_id == customer_id)
     return {row[0]: row[1] for row in connection.execute(query)}

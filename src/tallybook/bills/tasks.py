@@ -51,11 +51,6 @@ class ImportSummary:
     became: Counter[str] = field(default_factory=Counter)
     """Status to count, of the messages that are new."""
 
-    @property
-    def adds_up(self) -> bool:
-        """Tell whether every line is accounted for."""
-        return self.unreadable + self.duplicates + self.became.total() == self.lines
-
 
 def import_messages(  # noqa: PLR0913 - an import's parts, by name
     rooms: Rooms,

@@ -60,11 +60,6 @@ def number_hash(number: str, secrets: Secrets) -> str:
     return secrets.keyed_hash(normalise_number(number))
 
 
-def reveal_number(account: BankAccount, secrets: Secrets) -> str:
-    """Open an account's number, for the Processor and for nobody else. Raises: SecretsError."""
-    return secrets.unseal(account.number_sealed, context=account_context(account.id))
-
-
 # -- create ----------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
-from datetime import date, datetime
+from datetime import date
 from enum import Enum
 from itertools import compress
 from operator import attrgetter, ne
@@ -117,13 +117,6 @@ _FROM_SQLITE: dict[str, Callable[[Any], Any]] = {
     "date": date.fromisoformat,
     "boolean": bool,
 }
-
-
-def sqlite_value(value: Any) -> Any:
-    """Write one value as SQLite keeps it, where its column is not at hand."""
-    if isinstance(value, datetime):
-        return instant_to_text(value)
-    return value.isoformat() if isinstance(value, date) else value
 
 
 def _taking(

@@ -226,12 +226,6 @@ def list_payments_page(
     return fetch(connection, PAYMENTS.rows, wanted)
 
 
-def find_payment(connection: Connection, payment_id: str) -> Payment | None:
-    """Find a payment."""
-    found = fetch(connection, PAYMENTS.rows, select_rows(PAYMENTS.rows).where(_P.id == payment_id))
-    return found[0] if found else None
-
-
 def list_unanswered(connection: Connection, before: datetime) -> list[Payment]:
     """List pending payments of before an instant whose request still waits for its reply."""
     wanted = select_rows(PAYMENTS.rows).where(

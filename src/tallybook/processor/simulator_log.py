@@ -106,14 +106,6 @@ class LoggedCall:
         """Tell from which date reports tell the final result; None where they never do."""
         return self.second_on or self.result_on
 
-    def result_as_of(self, day: date) -> Result | None:
-        """Tell what reports up to a date say of it; None where they do not name it yet."""
-        if self.second_on is not None and self.second_on <= day:
-            return self.second_result
-        if self.result_on is not None and self.result_on <= day:
-            return self.result
-        return None
-
 
 class SimulatorLog:
     """Keeps the calls in a SQLite file. Safe between threads, and between processes."""

@@ -156,8 +156,6 @@ SENDING_TABLE = Table(
 )
 
 SENDING = Shelf(RowMap(SENDING_TABLE, Sending, key=("name",)), rank=3)
-SENDING_BY_NAME = RowIndex(SENDING, ("name",))
-"""For reading the switch without a lock: the sender asks again before the first byte."""
 TRANSFERS = Shelf(RowMap(TRANSFERS_TABLE, Transfer, key=("id",)), rank=45)
 REPORTS = Shelf(RowMap(REPORTS_TABLE, Report, key=("id",)), rank=54)
 FACTS = Shelf(RowMap(FACTS_TABLE, Fact, key=("transaction_id", "result")), rank=55)

@@ -232,9 +232,6 @@ def test_a_second_result_comes_days_after_the_first(
     assert shown(2) == [first]
     assert [shown(days) for days in (3, 4, 5)] == [[first, second]] * 3
     assert [shown(days) for days in (6, 7, 8)] == [[second], [second], []]
-    assert transfer.result_as_of(FIRST_DAY) is None
-    assert transfer.result_as_of(later(2)) == first
-    assert transfer.result_as_of(later(3)) == second
 
 
 def test_results_may_be_late_or_never_come(make: MakeSimulator) -> None:

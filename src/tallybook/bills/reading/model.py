@@ -9,10 +9,8 @@ from enum import StrEnum
 from tallybook.bills.model import AccountType, Kind
 from tallybook.kernel.frozen import frozen
 
-SURE = 100
-"""Confidence is a whole percentage."""
 BAR = 75
-"""Below this a field that moves money is put before a person. Policy."""
+"""Percent of confidence below which a field that moves money is put before a person. Policy."""
 
 
 class Verdict(StrEnum):

@@ -63,10 +63,6 @@ class Bank:
         call = self._by_reference.get(reference)
         return call if call is not None and call.is_executed else None
 
-    def find_transaction(self, transaction_id: str) -> LoggedCall | None:
-        """Ask what a transaction of theirs is."""
-        return self._by_transaction.get(transaction_id)
-
     def look_it_all_up(self) -> None:
         """Read what came in since the last time somebody asked."""
         for call in self._log.read_calls(after=self._read_to):

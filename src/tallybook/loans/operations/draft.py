@@ -172,11 +172,6 @@ def open_draft(view: View, loan_id: str) -> Draft | None:
     return Draft(loan, loan, view.rows(LIVE_PAYMENTS_OF, loan_id))
 
 
-def paid_only(payments: list[Payment]) -> list[Payment]:
-    """Leave out the payments that the gateway has not decided."""
-    return [each for each in payments if each.status is PaymentStatus.PAID]
-
-
 def put_payment(draft: Draft, before: Payment | None, after: Payment) -> None:
     """Add a payment to a decision, or change one."""
     if before is None:

@@ -20,7 +20,6 @@ from tallybook.loans.rules.paying import is_row_paid, next_unpaid
 from tallybook.loans.rules.schedule import PERIODS
 
 INSTALLMENTS_MAX = 10_000
-DELINQUENT_AFTER_DEFAULT = 2
 DELINQUENT_AFTER_MAX = 1_000
 ROUNDING_UNIT_MAX = 10**9
 REFERENCE_LONGEST = 64

@@ -27,11 +27,6 @@ class CountResult:
     differences: Pieces
     """By value, how many pieces more (or fewer) than were known."""
 
-    @property
-    def over_minor(self) -> int:
-        """What is there beyond what should be; negative where it is short."""
-        return self.counted_minor - self.expected_minor
-
 
 def sort_pieces(pieces: Iterable[tuple[int, int]]) -> Pieces:
     """Put pieces in order, largest value first, equal values added up.
