@@ -14,7 +14,7 @@ from tallybook.retail.operations.drawer import SetDenomination, SetDenominationO
 from tallybook.retail.operations.products import AddProduct, AddProductOperation
 from tallybook.retail.operations.purchases import RecordPurchase, RecordPurchaseOperation
 from tallybook.retail.operations.refunds import GiveRefund, GiveRefundOperation
-from tallybook.retail.queries.checks import drawer_cash, find_discrepancies
+from tallybook.retail.queries.checks import drawer_cash, find_differences
 from tallybook.retail.rules.basket import merge_lines
 from tallybook.retail.rules.drawer import sort_pieces
 from tallybook.writer.door import Door
@@ -97,7 +97,7 @@ def code_of(outcome: Outcome) -> str | None:
 def assert_book_is_clean(database: Database) -> None:
     """See that documents, stock, pieces and ledger tell the same."""
     with database.reader() as connection:
-        assert list(find_discrepancies(connection)) == []
+        assert list(find_differences(connection)) == []
         cash = drawer_cash(connection)
         booked = connection.execute(
             select(func.sum(BALANCES.c.debit_minor) - func.sum(BALANCES.c.credit_minor))

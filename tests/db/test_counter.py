@@ -27,7 +27,7 @@ from tallybook.retail import store
 from tallybook.retail.model import value_of
 from tallybook.retail.operations.products import ChangeProduct, ChangeProductOperation
 from tallybook.retail.queries import reads
-from tallybook.retail.queries.checks import find_discrepancies
+from tallybook.retail.queries.checks import find_differences
 from tallybook.retail.rules.drawer import sort_pieces
 from tallybook.retail.store import (
     DENOMINATIONS_TABLE,
@@ -248,7 +248,7 @@ def test_what_was_tampered_with_is_found(shop: Shop, database: Database, tamper:
         connection.execute(text(tamper))
     engine.dispose()
     with database.reader() as connection:
-        assert list(find_discrepancies(connection)) != []
+        assert list(find_differences(connection)) != []
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_a_document_changed_past_its_triggers_breaks_the_chain(
         connection.execute(text(tamper))
     engine.dispose()
     with database.reader() as connection:
-        assert any("hash chain" in found for found in find_discrepancies(connection))
+        assert any("hash chain" in found.sentence for found in find_differences(connection))
 
 
 @pytest.mark.parametrize("table", ["purchases", "purchase_items", "refunds", "refund_items",

@@ -8,21 +8,13 @@ from sqlalchemy import Connection, text
 
 from tallybook.ledger.model import HOUSE, Chart
 from tallybook.reports.verify.words import Discrepancy, rows_of
-from tallybook.retail.queries.checks import drawer_cash, find_discrepancies
+from tallybook.retail.queries.checks import drawer_cash, find_differences
 
 
 def check_counter(connection: Connection) -> Iterator[Discrepancy]:
-    """Find what the counter keeps that its purchases, refunds and movements do not bear out."""
-    for sentence in find_discrepancies(connection):
-        subject, _, rest = sentence.partition(": ")
-        kept, _, documents = rest.partition(", the documents say ")
-        yield Discrepancy(
-            "counter_differs",
-            subject,
-            documents or "what the documents say",
-            kept or subject,
-            rest or sentence,
-        )
+    """Find what the counter keeps that its purchases, refunds and movements do not support."""
+    for each in find_differences(connection):
+        yield Discrepancy("counter_differs", each.subject, each.documents, each.kept, each.sentence)
 
 
 def check_orphaned_lines(connection: Connection) -> Iterator[Discrepancy]:
