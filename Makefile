@@ -44,7 +44,7 @@ $(INSTALLED): pyproject.toml uv.lock
 	@touch $(INSTALLED)
 	@echo 'installed: .venv/bin/tallybook'
 
-demo: install ## run the four businesses on a simulated Processor and show what happened
+demo: install ## pay out and collect 682 real advances on a simulated Processor, and compare the books
 	@$(BIN)/tallybook demo $(ARGS)
 
 serve: install ## serve the API on http://127.0.0.1:8000 (ARGS=... for options)

@@ -1,6 +1,6 @@
 """perform_advance over HTTP, the simulator as another process over HTTP, every outcome durable.
 
-python -m bench.advances_http [--clients 64] [--seconds 10] [--customers 2000]
+python -m bench.advances_http [--clients 64] [--seconds 10] [--customers 2000] [--database URL]
 """
 
 import argparse

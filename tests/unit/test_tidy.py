@@ -189,6 +189,16 @@ def test_nothing_is_there_that_nobody_uses() -> None:
     assert unused == [], "delete it, or move it to the test that uses it"
 
 
+def test_a_package_that_names_one_of_its_files_names_all() -> None:
+    unnamed: list[str] = []
+    for path in SRC.rglob("__init__.py"):
+        named = set(re.findall(r"\b\w+\.py\b", path.read_text()))
+        there = {file.name for file in path.parent.glob("*.py")} - {"__init__.py"}
+        if named & there:
+            unnamed += [f"{path.relative_to(ROOT)}: {name}" for name in sorted(there - named)]
+    assert unnamed == [], "a reader takes the docstring for the whole map"
+
+
 def test_money_is_never_a_float() -> None:
     """Integers in minor units, or Decimal from text; see tallybook.kernel.money."""
     paths = sorted({path for pattern in EXACT for path in SRC.glob(pattern)})

@@ -9,7 +9,7 @@ from tallybook.kernel.frozen import frozen
 
 
 class Scope(StrEnum):
-    """What a key is good for; each scope has those before it in it."""
+    """What a key is good for; each includes those before it."""
 
     READ = "read"
     """Look at everything; change nothing."""

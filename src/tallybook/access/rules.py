@@ -14,7 +14,7 @@ KEY_BYTES = 32
 """256 bits of chance: nobody guesses them, so that a plain hash keeps them safe."""
 HINT_CHARACTERS = 10
 USE_NOTED_EVERY = timedelta(hours=1)
-"""How exactly it is kept when a key was last used: a write for each call would be too dear."""
+"""How exactly it is kept when a key was last used: a write for each call would cost too much."""
 
 _PREFIX = "tbk_"
 _SHAPE = re.compile(r"tbk_[A-Za-z0-9_-]{43}[0-9a-f]{8}\Z")

@@ -132,7 +132,7 @@ def rotate_key(door: Door, secret: bytes, key_id: str, kept_for: timedelta) -> t
 
 
 def has_keys(database: Database) -> bool:
-    """Tell whether a book has a key that is good for something, as far as it has keys at all."""
+    """Tell whether any key is not revoked; an expired one counts. No in a book without a table."""
     with database.reader() as connection:
         if not inspect(connection).has_table(API_KEYS_TABLE.name):
             return False

@@ -1,1 +1,1 @@
-"""The only impure facts besides the database: the clock, fresh ids, settings and secrets."""
+"""The impure facts besides the database: clock, fresh ids, settings, secrets, logs, liveness."""

@@ -1,1 +1,1 @@
-"""The double-entry ledger: the only code that writes money rows."""
+"""The double-entry ledger: the only code that writes entries, postings and balances."""

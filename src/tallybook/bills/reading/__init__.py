@@ -1,5 +1,6 @@
 """Reading a bill out of a message: rules kept as data, applied in linear time.
 
-Read model.py for the words, rulebook.py for how rules are loaded and checked, reader.py for how a
-text is read, and rules/*.toml for the rules themselves.
+reader.py reads a text: text.py makes it plain, rulebook.py loads and checks the rules of
+rules/*.toml and patterns.py what they are written in, lexicon.py knows issuers. fields.py takes the
+fields out, from what mentions.py finds and formats.py understands. model.py holds the words.
 """

@@ -1,5 +1,6 @@
 """What messages, transactions and people's links come to: pure, and the same in any order.
 
 placing.py finds the account, billing.py folds one account, matching.py pairs payments with bank
-movements, booking.py says what the ledger must hold, folding.py puts them together.
+movements, states.py tells where a bill stands, booking.py what the ledger must hold. folding.py
+puts them together, and rows.py gives each its row.
 """

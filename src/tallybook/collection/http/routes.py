@@ -1,4 +1,4 @@
-"""The daily run, the Processor's reports, operator items and customer credit over HTTP."""
+"""The daily run, the Processor's reports and operator items over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before all sending: the switch, and the caps on debits."""
+"""The switch that stands before all sending, and the caps that capping.py keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tallybook demo`: years of real advances in a minute, and the book compared with the bank."""
+"""`tallybook demo`: years of real advances in two minutes, and the book compared with the bank."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select, text
 
 from tallybook.db.metadata import instant_to_text
 from tallybook.kernel.frozen import frozen
-from tallybook.reports.verify.words import Discrepancy, rows_of
+from tallybook.reports.verify.discrepancy import Discrepancy, rows_of
 from tallybook.writer.store import BOOK_HEAD, CHAIN_HEADS, EVENTS
 
 

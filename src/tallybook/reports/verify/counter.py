@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, text
 
 from tallybook.ledger.model import HOUSE, Chart
-from tallybook.reports.verify.words import Discrepancy, rows_of
+from tallybook.reports.verify.discrepancy import Discrepancy, rows_of
 from tallybook.retail.queries.checks import drawer_cash, find_differences
 
 

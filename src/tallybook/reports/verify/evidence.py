@@ -13,7 +13,7 @@ from tallybook.ambient.secrets import Secrets, SecretsError
 from tallybook.collection.tasks.reports import report_context
 from tallybook.processor.report_reader import ReportStream
 from tallybook.processor.store import FACTS_TABLE, REPORTS_TABLE
-from tallybook.reports.verify.words import Discrepancy, hex_of, rows_of
+from tallybook.reports.verify.discrepancy import Discrepancy, hex_of, rows_of
 
 _UNLOGGED = """
 SELECT t.id, t.state FROM transfers t WHERE NOT EXISTS (

@@ -12,8 +12,8 @@ from tallybook.kernel.frozen import replace
 from tallybook.loans.model import Loan, Payment
 from tallybook.loans.rules.books import fold, position
 from tallybook.loans.store import LOANS, LOANS_TABLE, PAYMENTS, PAYMENTS_TABLE
-from tallybook.reports.verify.books import POSTED, Posted, compare
-from tallybook.reports.verify.words import FETCH_ROWS, Discrepancy, hex_of, rows_of
+from tallybook.reports.verify.discrepancy import FETCH_ROWS, Discrepancy, hex_of, rows_of
+from tallybook.reports.verify.positions import POSTED, Posted, compare
 
 _FOLDED = (
     "received_minor",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
-from tallybook.reports.verify.words import Discrepancy, hex_of, rows_of
+from tallybook.reports.verify.discrepancy import Discrepancy, hex_of, rows_of
 
 
 def check_runs(connection: Connection) -> Iterator[Discrepancy]:

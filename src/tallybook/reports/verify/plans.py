@@ -15,7 +15,7 @@ from tallybook.db.reading import select_rows
 from tallybook.processor.model import Fact, Transfer
 from tallybook.processor.rules import fold_facts
 from tallybook.processor.store import FACTS, FACTS_TABLE, TRANSFERS, TRANSFERS_TABLE
-from tallybook.reports.verify.words import FETCH_ROWS, Discrepancy, hex_of, rows_of
+from tallybook.reports.verify.discrepancy import FETCH_ROWS, Discrepancy, hex_of, rows_of
 
 _SUMS = """
 SELECT p.subject_id, coalesce(t.in_flight, 0), coalesce(t.succeeded, 0), coalesce(t.held, 0),

@@ -13,9 +13,18 @@ from tallybook.ambient.logs import describe_error
 from tallybook.ambient.secrets import Secrets
 from tallybook.db.engine import Database
 from tallybook.kernel.progress import NO_PROGRESS, Progress
-from tallybook.reports.verify import book, books, counter, evidence, loans, order, plans, seals
+from tallybook.reports.verify import (
+    counter,
+    entries,
+    evidence,
+    loans,
+    order,
+    plans,
+    positions,
+    seals,
+)
 from tallybook.reports.verify.anchors import Anchor, check_anchors
-from tallybook.reports.verify.words import Check, Discrepancy
+from tallybook.reports.verify.discrepancy import Check, Discrepancy
 
 _log = logging.getLogger("tallybook.verify")
 
@@ -33,12 +42,12 @@ FOUND_MAX = 1_000
 """So many discrepancies are enough of one check: a book that broken needs no longer list."""
 
 CHECKS: Mapping[str, Check] = {
-    "entries": book.check_entries,
-    "entry numbers": book.check_entry_numbers,
+    "entries": entries.check_entries,
+    "entry numbers": entries.check_entry_numbers,
     "accounts": seals.check_account_numbers,
-    "balances": book.check_balances,
-    "entry chain": book.check_entry_chain,
-    "event chain": book.check_event_chain,
+    "balances": entries.check_balances,
+    "entry chain": entries.check_entry_chain,
+    "event chain": entries.check_event_chain,
     "seals": seals.check_seals,
     "plans": plans.check_plans,
     "plan rows": plans.check_rows,
@@ -46,12 +55,12 @@ CHECKS: Mapping[str, Check] = {
     "event log": evidence.check_logged,
     "reports": plans.check_facts,
     "evidence": evidence.check_evidence,
-    "advances": books.check_advances,
-    "credit payouts": books.check_payouts,
+    "advances": positions.check_advances,
+    "credit payouts": positions.check_payouts,
     "loans": loans.check_loans,
     "loan debits": loans.check_loan_debits,
     "loan standings": loans.check_loan_standings,
-    "customer credit": books.check_credits,
+    "customer credit": positions.check_credits,
     "counter": counter.check_counter,
     "purchase lines": counter.check_orphaned_lines,
     "drawer cash": counter.check_drawer_cash,

@@ -14,7 +14,7 @@ from tallybook.collection import store as collection
 from tallybook.customers import store as customers
 from tallybook.loans import store as loans
 from tallybook.processor import store as processor
-from tallybook.reports.verify.words import Discrepancy, rows_of
+from tallybook.reports.verify.discrepancy import Discrepancy, rows_of
 from tallybook.retail import store as retail
 from tallybook.writer.model import Shelf
 from tallybook.writer.resealing import read_seals, sum_up

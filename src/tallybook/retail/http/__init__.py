@@ -1,4 +1,8 @@
-"""The counter over HTTP; fields.py reads what its calls take."""
+"""The counter over HTTP.
+
+products.py has the catalogue, purchases.py sales, receipts and refunds, drawer.py the drawer and
+its sessions; fields.py reads what their calls take.
+"""
 
 from __future__ import annotations
 

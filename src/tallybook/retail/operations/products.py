@@ -225,5 +225,6 @@ def _unknown(product_id: int) -> Refusal:
 
 
 def _event(kind: str, product: Product, ids: Ids) -> Event:
+    # Products have numbers and no ids: the body names it, and the subject is this event's own.
     shown = show_product(product)
     return Event(kind, ids.fresh(), shown)

@@ -1,1 +1,1 @@
-"""What the counter shows: answers.py to programs, receipts.py to people."""
+"""What the counter shows: answers.py to programs, in shapes.py's shapes; receipts.py to people."""

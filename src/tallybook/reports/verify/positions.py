@@ -17,7 +17,7 @@ from tallybook.collection.store import PLANS, PLANS_TABLE
 from tallybook.db.reading import select_rows
 from tallybook.processor.model import Transfer, TransferKind, TransferState
 from tallybook.processor.store import TRANSFERS, TRANSFERS_TABLE
-from tallybook.reports.verify.words import FETCH_ROWS, Discrepancy, hex_of, rows_of
+from tallybook.reports.verify.discrepancy import FETCH_ROWS, Discrepancy, hex_of, rows_of
 
 _S = TransferState
 

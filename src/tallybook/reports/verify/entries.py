@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, text
 from tallybook.db.metadata import instant_from_text
 from tallybook.ledger.model import Entry, Posting
 from tallybook.ledger.store import entry_hash
-from tallybook.reports.verify.words import Discrepancy, hex_of, rows_of
+from tallybook.reports.verify.discrepancy import Discrepancy, hex_of, rows_of
 from tallybook.writer.model import Moment
 from tallybook.writer.store import BOOK_HEAD, CHAIN_HEADS, FIRST_HASH, event_hash
 
