@@ -118,8 +118,8 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         allow_inf_nan=False,
-        description="How many calls a second one client may make, whatever its keys (without keys: one"
-        " address); 0: as many as it likes.",
+        description="How many calls a second one client may make, with whatever keys (without any:"
+        " one address); 0: as many as it likes.",
     )
     body_limit: int = Field(
         default=65_536,

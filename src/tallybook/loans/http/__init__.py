@@ -1,6 +1,7 @@
 """Loans over HTTP.
 
-lending.py makes and shows them, payments.py takes and shows payments, fields.py reads what they share.
+lending.py makes and shows them, payments.py takes and shows payments, fields.py reads what they
+share.
 """
 
 from __future__ import annotations
