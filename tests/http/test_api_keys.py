@@ -1,5 +1,6 @@
 """Every route against every kind of key; what a key is scoped to; who is let in without one."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -177,6 +178,37 @@ def test_every_route_takes_the_keys_that_cover_it_and_no_others(
             for name, value in STRICT.items():
                 assert answer.headers[name] == value
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "ending", ["%0A", "%0D%0A", "%0A%0A", "/", "//", "%2F", "%00", "%20", ";x"]
+)
+def test_no_spelling_of_an_address_goes_past_the_scope_it_needs(
+    keyed: tuple[Served, dict[str, str]], ending: str
+) -> None:
+    """A pattern's `$` takes a newline at the end of a path, where the table finds no route."""
+    served, texts = keyed
+    passed: list[Any] = []
+    for method, path in sorted(ROUTES):
+        if path.endswith("}"):
+            continue  # there it is part of the id
+        concrete = re.sub(r"{\w+}", "1", path)
+        answer = served.send(
+            method, f"/api/v1{concrete}{ending}?not-a-parameter=1", headers=with_key(texts[READ])
+        )
+        if (answer.status, answer.code) != (404, "not_found"):
+            passed.append((method, path, answer.status, answer.code))
+    assert passed == []
+
+
+def test_who_asks_with_a_method_that_an_address_lacks_is_told_all_it_has(
+    keyed: tuple[Served, dict[str, str]],
+) -> None:
+    served, texts = keyed
+    for method in ("PATCH", "DELETE", "HEAD", "OPTIONS"):
+        answer = served.send(method, "/api/v1/products", headers=with_key(texts[READ]))
+        assert answer.status == 405
+        assert answer.headers["allow"] == "GET, POST"
 
 
 STRICT = {

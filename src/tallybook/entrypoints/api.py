@@ -39,7 +39,7 @@ from tallybook.wire.guard import Guard
 from tallybook.wire.openapi import openapi_document
 from tallybook.wire.problems import add_problem_handlers
 from tallybook.wire.routes import CallRoute, Router
-from tallybook.wire.table import RouteTable
+from tallybook.wire.table import RouteTable, addresses
 
 _log = logging.getLogger("tallybook.http")
 
@@ -98,7 +98,7 @@ def make_app(
     routes = make_routes(settings.api_v1_prefix)
     table = RouteTable(routes)
     # Who asks for what no route takes is told by the framework which of them comes near.
-    app.router.routes.extend(routes)
+    app.router.routes.extend(addresses(routes))
     document: dict[str, Any] = {}
 
     def describe() -> dict[str, Any]:

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
 from tallybook.wire.routes import CallRoute
@@ -32,8 +36,7 @@ class RouteTable:
     def __init__(self, routes: Sequence[CallRoute]) -> None:
         self._roots: dict[str, _Node] = {}
         for route in routes:
-            if any(":" in segment for segment in route.path.split("/")):
-                continue  # a path that converts what it takes is the framework's to match
+            assert ":" not in route.path, "no path converts what it takes: the call's type does"
             for method in route.methods or ():
                 self._add(self._roots.setdefault(method, _Node()), route)
 
@@ -66,6 +69,29 @@ class RouteTable:
         route, values = found
         scope["route"], scope["path_params"] = route, values
         return route.app
+
+
+def addresses(routes: Sequence[CallRoute]) -> list[Route]:
+    """Make what the framework may know of routes: the addresses that there are, and their methods.
+
+    It says which of them comes near what somebody asked for, and serves none. Its patterns take
+    more than the table does (a newline at the end of a path), and whoever has been admitted has
+    been admitted to what the table found.
+    """
+    methods: dict[str, set[str]] = {}
+    for route in routes:
+        methods.setdefault(route.path, set()).update(route.methods or ())
+    return [_address(path, taken) for path, taken in methods.items()]
+
+
+def _address(path: str, methods: set[str]) -> Route:
+    route = Route(path, _nothing_here, methods=sorted(methods))
+    route.methods = methods  # without the HEAD that Starlette adds to every GET
+    return route
+
+
+async def _nothing_here(_request: Request) -> Response:
+    raise HTTPException(404)
 
 
 def _walk(node: _Node, segments: list[str], depth: int, values: list[str]) -> CallRoute | None:
