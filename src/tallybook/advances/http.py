@@ -64,6 +64,7 @@ _OUTCOMES: dict[int | str, dict[str, Any]] = {
         "date_too_old",
         "processor_rejected",
         "sending_stopped",
+        "call_unrecorded",
     ),
 }
 

@@ -113,6 +113,11 @@ _IN_ORDER: dict[str, RefusalKind] = {
         "The database did not confirm the write. Ask again with the same Idempotency-Key.",
         retry=True,
     ),
+    "call_unrecorded": RefusalKind(
+        504,
+        "The money may have moved, and the book could not be written since. Do not ask anew before"
+        " you have looked; to ask again with the same Idempotency-Key is safe.",
+    ),
     "shutting_down": RefusalKind(503, "The server is shutting down. Try again.", retry=True),
     "internal_error": RefusalKind(
         500, "Something broke on our side. The log has the details under this request id."

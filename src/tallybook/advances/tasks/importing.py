@@ -224,7 +224,11 @@ class _Import:
         task.add_done_callback(self._in_air.discard)
 
     async def _send(self, line: AdvanceLine, order: SendOrder, seen_at: float) -> None:
-        outcome = await send_and_record(self._context, order, intent_seen_at=seen_at)
+        try:
+            outcome = await send_and_record(self._context, order, intent_seen_at=seen_at)
+        except Refused as refused:
+            self._tally.refuse(line.number, refused.refusal)
+            return
         self._count(line, outcome)
 
     async def _wait(self, line: AdvanceLine, command: Command) -> None:

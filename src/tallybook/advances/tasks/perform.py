@@ -30,7 +30,8 @@ async def perform_advance(
     A copy with the same key waits for the first one's reply. Whoever asked may go away: what was
     begun is finished.
 
-    Raises: Refused `busy`, `shutting_down` before anything was begun; `outcome_unknown`.
+    Raises: Refused `busy`, `shutting_down` before anything was begun;
+        `call_unrecorded`, `outcome_unknown` as `pay_out` does.
     """
     operation = BeginAdvanceOperation(context.advance_terms, this_process())
     return await pay_out(context, Command(operation, replace(asked, request_key=key), key))

@@ -99,6 +99,7 @@ async def apply_customer_credit(call: Call, customer_id: str, body: CreditApplic
             "credit_insufficient",
             "processor_rejected",
             "sending_stopped",
+            "call_unrecorded",
         ),
     },
 )

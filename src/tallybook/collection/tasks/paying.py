@@ -39,7 +39,7 @@ async def pay_out(context: CollectionContext, command: Command) -> Outcome:
     same key waits for the first one's reply. Whoever asked may go away: what was begun is finished.
 
     Raises: Refused `sending_stopped`, `busy`, `shutting_down` before anything was begun;
-        `outcome_unknown`.
+        `call_unrecorded`; `outcome_unknown` to a copy whose first one takes too long.
     """
     refuse_while_stopped(context.sending, context.database, (command.key,))
     return await see_through(_run(context, command))
@@ -75,7 +75,7 @@ async def _run(context: CollectionContext, command: Command) -> Outcome:
         return outcome
     # The lease ran out meanwhile, and somebody else has said what became of it.
     if command.key is None:
-        raise Refused(Refusal("outcome_unknown"))
+        raise Refused(Refusal("call_unrecorded"))
     return await wait_for_reply(context, command)
 
 

@@ -17,6 +17,7 @@ from tallybook.collection.operations.transfers import (
 )
 from tallybook.collection.queries import DueRow, list_in_state
 from tallybook.collection.tasks.context import CollectionContext
+from tallybook.collection.tasks.insisting import ask_all, record_surely, refuse_trouble
 from tallybook.customers.model import account_context
 from tallybook.kernel.frozen import frozen
 from tallybook.processor.model import Transfer, TransferState
@@ -38,9 +39,13 @@ class SendOrder:
 async def send_and_record(
     context: CollectionContext, order: SendOrder, *, intent_seen_at: float
 ) -> Outcome:
-    """Send one transfer and record what came of it; gives the outcome of the recording."""
+    """Send one transfer and record what came of it; gives the outcome of the recording.
+
+    Raises: Refused `call_unrecorded`.
+    """
     sent = await _send(context, order, intent_seen_at)
-    return await context.door.ask(Command(RECORD_ANSWER, _answer(order.transfer, sent)))
+    (outcome,) = await _record(context, [(order.transfer, sent)], in_bulk=False)
+    return outcome
 
 
 async def send_due(
@@ -50,6 +55,9 @@ async def send_due(
 
     One transaction for the intents, no transaction while the calls are in the air, one for the
     answers.
+
+    Raises: Refused `busy` or `outcome_unknown` where the database refused intents, once what has
+        one is sent and recorded; `call_unrecorded`.
     """
     intents = await context.door.ask_chunk(
         [
@@ -58,7 +66,7 @@ async def send_due(
                 SendInstallment(row.installment_id, row.subject_id, run_on, sender),
             )
             for row in rows
-        ]
+        ],
     )
     seen_at = context.clock.monotonic()
     orders = [
@@ -68,9 +76,8 @@ async def send_due(
     ]
     sent = await asyncio.gather(*(_send(context, order, seen_at) for order in orders))
     answered = list(zip((order.transfer for order in orders), sent, strict=True))
-    await context.door.ask_chunk(
-        [Command(RECORD_ANSWER, _answer(transfer, result)) for transfer, result in answered]
-    )
+    await _record(context, answered, in_bulk=True)
+    refuse_trouble(intents)
     return answered
 
 
@@ -89,7 +96,7 @@ async def expire_intents(context: CollectionContext) -> int:
         for transfer, dead in over
         if dead or transfer.lease_until <= now
     ]
-    await context.door.ask_chunk(commands)
+    await ask_all(context.door, commands)
     return len(commands)
 
 
@@ -97,6 +104,17 @@ async def _send(context: CollectionContext, order: SendOrder, seen_at: float) ->
     account_id = order.transfer.bank_account_id
     number = context.secrets.unseal(order.number_sealed, context=account_context(account_id))
     return await context.sender.send(order.transfer, number, intent_seen_at=seen_at)
+
+
+async def _record(
+    context: CollectionContext, answered: Sequence[tuple[Transfer, Sent]], *, in_bulk: bool
+) -> list[Outcome]:
+    commands = [Command(RECORD_ANSWER, _answer(transfer, sent)) for transfer, sent in answered]
+    told: list[dict[str, object]] = [
+        {"transfer_id": transfer.id, "transaction_id": sent.transaction_id}
+        for transfer, sent in answered
+    ]
+    return await record_surely(context.door, commands, told, in_bulk=in_bulk)
 
 
 def _answer(transfer: Transfer, sent: Sent) -> RecordAnswer:

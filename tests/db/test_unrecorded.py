@@ -1,0 +1,89 @@
+"""What came of a call is recorded for certain: the money has moved, whatever the database does."""
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tallybook.advances.operations.begin import BeginAdvance
+from tallybook.advances.tasks.perform import perform_advance
+from tallybook.ambient.clock import ManualClock
+from tallybook.collection.operations.transfers import RECORD_ANSWER
+from tallybook.collection.tasks import insisting
+from tallybook.customers.rules import normalise_number
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.processor.model import ItemKind
+from tallybook.writer.model import Command, Outcome
+from tallybook.writer.transact import refused
+from tests.importing import Importing, account, importing
+
+pytestmark = pytest.mark.anyio
+
+
+def in_trouble(book: Importing, code: str, times: int, operation: object) -> list[int]:
+    """Let the door refuse an operation so many times, as it does while the database is away."""
+    door = book.engine.door
+    ask, asked = door.ask, [0]
+
+    async def ask_in_trouble(command: Command) -> Outcome:
+        if command.operation is operation:
+            asked[0] += 1
+            if asked[0] <= times:
+                return refused(Refusal(code))
+        return await ask(command)
+
+    door.ask = ask_in_trouble
+    return asked
+
+
+def an_advance(book: Importing) -> BeginAdvance:
+    hashed = book.engine.secrets.keyed_hash(normalise_number(account(1)))
+    return BeginAdvance(hashed, 120_000, "USD", 12, 7, 0, None)
+
+
+@pytest.mark.parametrize("code", ["busy", "outcome_unknown", "internal_error"])
+async def test_an_answer_is_recorded_once_the_database_is_back(
+    book_url: str, tmp_path: Path, code: str
+) -> None:
+    async with importing(book_url, tmp_path) as book:
+        await book.register(1)
+        asked = in_trouble(book, code, 3, RECORD_ANSWER)
+        outcome = await perform_advance(book.engine, an_advance(book))
+
+        assert (outcome.status, asked[0]) == (201, 4)
+        assert book.executed() == {account(1): 1}
+        assert not book.items()
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_whoever_asked_never_hears_busy_of_money_that_moved(
+    book_url: str,
+    tmp_path: Path,
+    key: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(insisting, "TRIES", 3)
+    monkeypatch.setattr(insisting, "PAUSE_SECONDS", 0.001)
+    async with importing(book_url, tmp_path) as book:
+        await book.register(1)
+        asked = an_advance(book)
+        in_trouble(book, "busy", 3, RECORD_ANSWER)
+        with caplog.at_level(logging.ERROR), pytest.raises(Refused) as caught:
+            await perform_advance(book.engine, asked, key=key)
+
+        assert caught.value.refusal.code == "call_unrecorded"
+        assert not caught.value.refusal.kind.retry
+        (call,) = book.simulator.truth().transfers
+        (told,) = [record for record in caplog.records if hasattr(record, "transaction_id")]
+        assert vars(told)["transaction_id"] == call.transaction_id
+        if key is None:
+            return
+        clock = book.engine.clock
+        assert isinstance(clock, ManualClock)
+        clock.turn_to(clock.today() + timedelta(days=1))
+        again = await perform_advance(book.engine, asked, key=key)
+        assert (again.status, again.replayed) == (202, True)
+        assert [item.kind for item in book.items()] == [ItemKind.UNKNOWN]
+        assert book.executed() == {account(1): 1}, "what may have been sent is not sent again"
