@@ -43,6 +43,8 @@ class Place:
     end: str | None
     """The longest end of its number that any message shows."""
     facts: list[Fact] = field(default_factory=list)
+    currency: str = ""
+    """What its amounts are in where nobody says; known when all its facts are here."""
 
     @property
     def shown_issuer(self) -> str | None:
