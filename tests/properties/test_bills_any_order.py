@@ -157,7 +157,7 @@ def _an_arrival(chance: random.Random, at: datetime, *, is_abroad: bool) -> Fact
     return told(
         kind, at, amount if chance.random() < 0.9 else None, reference=reference,
         currency=currency,
-        number=chance.choice(["K-100200", "M-300200", "200", "XXXX", None]),
+        number=chance.choice(["K-100200", "M-300200", "200", "XXXX", "****", None]),
         issuer=chance.choice(["Northern Light", "Other Power", None]),
         bill_type=chance.choice([AccountType.ELECTRIC_BILL] * 2 + [AccountType.CREDITCARD]),
         due_on=chance.choice([None, None, date(2026, 2, 5), date(2026, 3, 20)]),

@@ -14,7 +14,7 @@ from tallybook.bills.model import Fact, Kind, Link, MessageStatus, Transaction
 from tallybook.bills.rules.currencies import Currencies, number_of
 from tallybook.bills.rules.matching import Signal, find_duplicates, pair_signals
 from tallybook.bills.rules.outcomes import Outcomes
-from tallybook.bills.rules.placing import Place
+from tallybook.bills.rules.placing import Place, visible_end
 from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 
@@ -234,14 +234,13 @@ class Payments:
             amount=self._currencies.number_in(fact),
             currency=fact.currency,
             reference=fact.reference,
-            numbers=tuple(number for number in (fact.number, fact.paid_from) if number),
-            paid_from=fact.paid_from,
+            numbers=_visible(fact.number, fact.paid_from),
+            paid_from=next(iter(_visible(fact.paid_from)), None),
             issuer=fact.issuer if fact.kind is Kind.CONFIRMATION else None,
         )
 
     def _signal_of_row(self, row: Transaction, told: Told | None = None) -> Signal:
         notices = told.notices if told else []
-        numbers = [row.number, *(fact.number for fact in notices)]
         reference = row.reference or next(
             (fact.reference for fact in notices if fact.reference), None
         )
@@ -253,7 +252,7 @@ class Payments:
             is_in=row.amount_minor > 0,
             currency=row.currency if row.is_currency_stated else None,
             reference=reference,
-            numbers=tuple(number for number in numbers if number),
+            numbers=_visible(row.number, *(fact.number for fact in notices)),
             words=" ".join([row.description, *(fact.issuer or "" for fact in notices)]),
         )
 
@@ -265,6 +264,10 @@ def is_payment(fact: Fact) -> bool:
     if fact.kind is Kind.TXN_CONFIRMATION:
         return True
     return fact.kind is Kind.CONFIRMATION and fact.bill_type is not None
+
+
+def _visible(*numbers: str | None) -> tuple[str, ...]:
+    return tuple(number for number in numbers if number and visible_end(number))
 
 
 def _cleared(row: Transaction) -> Transaction:
