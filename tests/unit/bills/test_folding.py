@@ -185,10 +185,24 @@ def test_only_bills_dated_on_or_before_the_payment_count_and_what_is_over_waits(
     assert (row.bill_id, row.prepaid_minor) == (None, 100)
     household = three_months().take(told("CONFIRMATION", day(5), 500)).fold()
     (row,) = household.payments
-    assert (row.bound_minor, row.prepaid_minor) == (100, 400)
+    assert (row.bound_minor, row.prepaid_minor) == (330, 170)
     wants = transaction_wants(row, AccountType.ELECTRIC_BILL)
     assert sum(wants.values()) == 0
-    assert wants[f"prepaid:{row.account_id}", "INR", row.id] == 400
+    assert wants[f"prepaid:{row.account_id}", "INR", row.id] == 170
+
+
+def test_what_is_over_the_newest_does_not_wait_beside_an_older_bill() -> None:
+    household = three_months().take(told("CONFIRMATION", day(5), 240)).fold()
+    assert [bill.paid_minor for bill in household.bills] == [100, 40, 100]
+    (row,) = household.payments
+    assert "what is over to the oldest" in row.evidence
+    card = {"bill_type": AccountType.CREDITCARD, "issuer": "Harbour Card"}
+    household = Household().take(
+        told("GENERATION", day(1), 100, due_on=date(2026, 3, 20), **card),
+        told("GENERATION", day(31), 180, due_on=date(2026, 4, 20), **card),
+        told("CONFIRMATION", datetime(2026, 4, 2, 9, tzinfo=UTC), 200, **card),
+    )
+    assert paid(household.fold()) == [(100, 0), (180, 180)]  # its statement has the arrears
 
 
 # -- transactions (B8, B9) -------------------------------------------------------------------------

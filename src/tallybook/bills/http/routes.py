@@ -51,9 +51,9 @@ from tallybook.kernel.calendar import business_date
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.calls import Call, body_id, path_id
-from tallybook.wire.context import InContext
+from tallybook.wire.context import Context, InContext
 from tallybook.wire.fields import Day
-from tallybook.wire.paging import InPage, ListOf, page_of
+from tallybook.wire.paging import InPage, ListOf, Page, page_of
 from tallybook.wire.refusals import refusals
 from tallybook.wire.routes import Router
 
@@ -186,13 +186,19 @@ def _add_review(router: Router) -> None:
     @router.get("/review-items", response_model=ListOf[MessageView], responses=_OF_CUSTOMER)
     def list_review_items(context: InContext, page: InPage, customer_id: str | None = None) -> Any:  # noqa: ANN401 - the response model tells
         """List the messages that wait for a person, the newest first; each says why."""
-        with context.database.snapshot() as connection:
-            found = queries.list_messages(
-                connection, customer_id=_customer(customer_id), status=MessageStatus.REVIEW,
-                before_id=page.after(MESSAGE_PREFIX), limit=page.limit + 1,
-            )  # fmt: skip
-        currency = context.settings.currency
-        return page_of(found, page, lambda pair: show_message(*pair, currency=currency))
+        return _page_of_messages(context, page, customer_id, MessageStatus.REVIEW)
+
+
+def _page_of_messages(
+    context: Context, page: Page, customer_id: str | None, status: MessageStatus | None
+) -> Any:  # noqa: ANN401 - as the reads that it is for
+    with context.database.snapshot() as connection:
+        found = queries.list_messages(
+            connection, customer_id=_customer(customer_id), status=status,
+            before_id=page.after(MESSAGE_PREFIX), limit=page.limit + 1,
+        )  # fmt: skip
+    currency = context.settings.currency
+    return page_of(found, page, lambda pair: show_message(*pair, currency=currency))
 
 
 def _add_reads(router: Router) -> None:
@@ -204,13 +210,7 @@ def _add_reads(router: Router) -> None:
         status: MessageStatus | None = None,
     ) -> Any:  # noqa: ANN401 - the response model tells
         """List messages with what became of each, the newest first."""
-        with context.database.snapshot() as connection:
-            found = queries.list_messages(
-                connection, customer_id=_customer(customer_id), status=status,
-                before_id=page.after(MESSAGE_PREFIX), limit=page.limit + 1,
-            )  # fmt: skip
-        currency = context.settings.currency
-        return page_of(found, page, lambda pair: show_message(*pair, currency=currency))
+        return _page_of_messages(context, page, customer_id, status)
 
     @router.get("/bill-accounts", response_model=ListOf[BillAccountView], responses=_OF_CUSTOMER)
     def list_bill_accounts(context: InContext, page: InPage, customer_id: str | None = None) -> Any:  # noqa: ANN401 - the response model tells

@@ -336,10 +336,19 @@ def _choose(
         if total > payment.amount:
             break
     if unpaid:
-        return [unpaid[-1]], "no unpaid bill has this amount, so it goes to the newest"
+        return _from_the_newest(unpaid, payment)
     if any(bill.dated_on <= payment.on and bill.currency != payment.currency for bill in bills):
         return [], f"no unpaid bill before it is in {payment.currency}: it waits for one"
     return [], "no unpaid bill is dated before it: it waits for one"
+
+
+def _from_the_newest(unpaid: Sequence[BillDraft], payment: Payment) -> tuple[list[BillDraft], str]:
+    """Choose the newest for a payment of no bill's amount; what is over it goes to the oldest."""
+    newest, why = unpaid[-1], "no unpaid bill has this amount, so it goes to the newest"
+    older = [bill for bill in unpaid[:-1] if bill.open_on(payment.on) is not None]
+    if older and payment.amount > (newest.open_on(payment.on) or payment.amount):
+        return [newest, *older], f"{why}, and what is over to the oldest"
+    return [newest], why
 
 
 def _pay(payment: Payment, chosen: Sequence[BillDraft], why: str) -> Bound:
