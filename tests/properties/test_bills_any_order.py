@@ -122,11 +122,11 @@ def test_twelve_equal_payments_in_one_hour_stay_twelve() -> None:
 
 # -- households drawn at random --------------------------------------------------------------------
 
-_Arrival = Fact | Transaction | tuple[str, str | None, datetime]
+_Arrival = Fact | Transaction | Link | tuple[str, str | None, datetime]
 """A person's word is (the message whose payment it is about, the message of the bill, when)."""
 
 
-def a_household(chance: random.Random) -> list[Fact | Transaction]:
+def a_household(chance: random.Random) -> list[Fact | Transaction | Link]:
     """Draw a household: two issuers or none named, masks, other wordings, currencies."""
     facts: dict[str, Fact | Transaction] = {}
     is_abroad = chance.random() < 0.3
@@ -135,7 +135,14 @@ def a_household(chance: random.Random) -> list[Fact | Transaction]:
         for again in range(2 if chance.random() < 0.3 else 1):
             fact = _an_arrival(chance, at + timedelta(minutes=4 * again), is_abroad=is_abroad)
             facts[fact.message_id if isinstance(fact, Fact) else fact.id] = fact
-    return list(facts.values())
+    movements = [each for each in facts.values() if isinstance(each, Transaction)]
+    bills = [each.message_id for each in facts.values() if isinstance(each, Fact)]
+    words = [
+        Link(f"{place:032}", CUSTOMER, movement.id, chance.choice([None, *bills]), movement.at)
+        for place, movement in enumerate(movements * 2)
+        if chance.random() < 0.4
+    ]
+    return [*facts.values(), *words]
 
 
 def _an_arrival(chance: random.Random, at: datetime, *, is_abroad: bool) -> Fact | Transaction:
