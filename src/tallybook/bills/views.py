@@ -117,6 +117,7 @@ class TransactionView(Answer):
     waiting: AmountText
     """What waits for a bill that has not come."""
     duplicate_of: str | None
+    """The transaction of the same payment; its own id where no message is behind it."""
     evidence: str
 
 
@@ -130,23 +131,27 @@ def show_instant(instant: datetime | None) -> str | None:
     return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if instant else None
 
 
-def _money(minor: int | None, currency: str | None) -> str | None:
-    return None if minor is None else format_amount(minor, currency or "INR")
+def _money(minor: int | None, currency: str) -> str | None:
+    return None if minor is None else format_amount(minor, currency)
 
 
 def _id(prefix: str, ident: str | None) -> str | None:
     return show_id(prefix, ident) if ident else None
 
 
-def show_read(fact: Fact, reading: str) -> dict[str, Any]:
-    """Show what was read. A mere movement of money shows no bill."""
+def show_read(fact: Fact, reading: str, currency: str) -> dict[str, Any]:
+    """Show what was read. A mere movement of money shows no bill.
+
+    `currency` is the installation's: an amount that names none is scaled by its decimals.
+    """
+    currency = fact.currency or currency
     evidence = json.loads(reading)
     told = None if fact.is_movement else fact
     return {
         "bill_type": told and told.bill_type and str(told.bill_type),
         "kind": told and told.kind and str(told.kind),
-        "amount": told and _money(told.amount_minor, told.currency),
-        "minimum_due": told and _money(told.minimum_minor, told.currency),
+        "amount": told and _money(told.amount_minor, currency),
+        "minimum_due": told and _money(told.minimum_minor, currency),
         "currency": told and told.currency,
         "bill_date": told and show_day(told.bill_on),
         "due_on": told and show_day(told.due_on),
@@ -160,8 +165,10 @@ def show_read(fact: Fact, reading: str) -> dict[str, Any]:
     }
 
 
-def show_message(message: Message, fact: Fact, *, status: str | None = None) -> dict[str, Any]:
-    """Show a message with what became of it."""
+def show_message(
+    message: Message, fact: Fact, *, currency: str, status: str | None = None
+) -> dict[str, Any]:
+    """Show a message with what became of it; `currency` is the installation's."""
     return {
         "id": show_id(MESSAGE_PREFIX, message.id),
         "customer_id": show_id(CUSTOMER_PREFIX, message.customer_id),
@@ -171,7 +178,7 @@ def show_message(message: Message, fact: Fact, *, status: str | None = None) -> 
         "body": message.body,
         "sent_at": show_instant(message.sent_at),
         "received_at": show_instant(message.received_at),
-        "read": show_read(fact, message.reading),
+        "read": show_read(fact, message.reading, currency),
         "bill_id": _id(BILL_PREFIX, fact.bill_id),
         "transaction_id": _id(TRANSACTION_PREFIX, fact.transaction_id),
         "account_id": _id(ACCOUNT_PREFIX, fact.account_id),

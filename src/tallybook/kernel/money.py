@@ -60,11 +60,11 @@ def parse_amount(value: object, currency: str, *, param: str = "amount") -> int:
     return minor
 
 
-def plain_amount(value: object, *, param: str = "amount") -> str:
+def plain_amount(value: object, *, param: str = "amount", may_be_zero: bool = False) -> str:
     """Write an amount the one way in which it is compared, while its currency is not known yet.
 
     `parse_amount` reads it once the currency is. Raises: Refused `amount_invalid`: not an amount,
-    or not more than zero.
+    below zero, or zero where it may not be.
 
     >>> plain_amount("110000.00"), plain_amount(110000), plain_amount("0012.50")
     ('110000', '110000', '12.5')
@@ -72,13 +72,13 @@ def plain_amount(value: object, *, param: str = "amount") -> str:
     text = value
     if isinstance(value, Decimal) and value.is_finite() and -40 <= value.adjusted() <= 40:
         text = format(value, "f")
-    elif isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MINOR_MAX:
+    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MINOR_MAX:
         text = str(value)
     if not isinstance(text, str) or not _DECIMAL_TEXT.match(text) or text.startswith("-"):
         raise Refused(Refusal("amount_invalid", param=param))
     whole, _, fraction = text.partition(".")
     whole, fraction = whole.lstrip("0") or "0", fraction.rstrip("0")
-    if (whole, fraction) == ("0", ""):
+    if (whole, fraction) == ("0", "") and not may_be_zero:
         raise Refused(Refusal("amount_invalid", param=param))
     return f"{whole}.{fraction}" if fraction else whole
 

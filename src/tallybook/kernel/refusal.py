@@ -301,6 +301,14 @@ _IN_ORDER: dict[str, RefusalKind] = {
     "bill_of_another_customer": RefusalKind(
         409, "The bill and the transaction belong to different customers."
     ),
+    "bill_currency_differs": RefusalKind(
+        409, "The bill is in {currency}. What is in another currency can't pay it."
+    ),
+    "bill_set_aside": RefusalKind(409, "No message stands behind this bill any more."),
+    "transaction_set_aside": RefusalKind(
+        409, "No message stands behind this transaction any more."
+    ),
+    "transaction_not_a_payment": RefusalKind(409, "Money that came in pays no bill."),
     # The ledger.
     "entry_unbalanced": RefusalKind(422, "The entry's postings do not sum to zero per currency."),
     "account_not_found": RefusalKind(404, "The ledger has no account with this id."),

@@ -107,18 +107,24 @@ class Household:
 
     def shape(self, today: date) -> str:
         """Tell everything that matters, without the ids that were drawn on the way, as a hash."""
-        anchors = {bill.id: bill.anchor for bill in self.all_bills.values()}
+        whole = json.dumps(self.everything(today), default=str)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    def everything(self, today: date) -> dict[str, list[str]]:
+        """Tell everything that matters, by what it says and not by ids, each part sorted."""
         bills = [
             (
-                str(bill.bill_on), str(bill.due_on), bill.amount_minor, bill.minimum_minor,
-                bill.paid_minor, str(bill.paid_on), str(state_on(bill, today)), bill.history,
+                bill.bill_on, bill.due_on, bill.amount_minor, bill.minimum_minor, bill.currency,
+                bill.paid_minor, bill.paid_on, state_on(bill, today), bill.history,
+                self._account(bill.account_id),
             )
             for bill in self.bills
         ]  # fmt: skip
         payments = [
             (
-                str(row.at), row.amount_minor, row.bound_minor, row.prepaid_minor, row.description,
-                row.message_id if row.message_id in anchors.values() else None, row.evidence,
+                row.at, row.amount_minor, row.currency, row.bound_minor, row.prepaid_minor,
+                row.description, row.message_id, row.evidence, self._account(row.account_id),
+                [(self._bill(bill), part) for bill, part in json.loads(row.bound)],
             )
             for row in self.payments
         ]  # fmt: skip
@@ -127,6 +133,24 @@ class Household:
             for row in self.accounts.values()
             if row.merged_into is None
         ]
-        outcomes = sorted((fact.hash, fact.status, fact.why) for fact in self.facts.values())
-        whole = json.dumps([bills, payments, accounts, outcomes], default=str)
-        return hashlib.sha256(whole.encode()).hexdigest()
+        outcomes = [
+            (
+                fact.hash, fact.status, fact.why, self._account(fact.account_id),
+                self._bill(fact.bill_id), self._payment(fact.transaction_id),
+            )
+            for fact in self.facts.values()
+        ]  # fmt: skip
+        parts = {"bills": bills, "payments": payments, "accounts": accounts, "facts": outcomes}
+        return {name: sorted(map(str, rows)) for name, rows in parts.items()}
+
+    def _account(self, ident: str | None) -> str:
+        row = self.accounts.get(ident or "")
+        return str(row and (row.type, row.issuer, row.number, row.merged_into))
+
+    def _bill(self, ident: str | None) -> str:
+        row = self.all_bills.get(ident or "")
+        return str(row and (row.history, row.merged_into))
+
+    def _payment(self, ident: str | None) -> str:
+        row = self.transactions.get(ident or "")
+        return str(row and (row.at, row.amount_minor, row.message_id, row.duplicate_of is None))

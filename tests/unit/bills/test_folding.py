@@ -8,6 +8,7 @@ import pytest
 from tallybook.bills.model import AccountType, Link, MessageStatus
 from tallybook.bills.rules.booking import bill_wants, transaction_wants
 from tallybook.bills.rules.states import state_on
+from tallybook.kernel.frozen import replace
 from tests.unit.bills.household import CUSTOMER, Household, a_bank_message, moved, told
 
 MARCH = date(2026, 3, 1)
@@ -184,10 +185,24 @@ def test_only_bills_dated_on_or_before_the_payment_count_and_what_is_over_waits(
     assert (row.bill_id, row.prepaid_minor) == (None, 100)
     household = three_months().take(told("CONFIRMATION", day(5), 500)).fold()
     (row,) = household.payments
-    assert (row.bound_minor, row.prepaid_minor) == (100, 400)
+    assert (row.bound_minor, row.prepaid_minor) == (330, 170)
     wants = transaction_wants(row, AccountType.ELECTRIC_BILL)
     assert sum(wants.values()) == 0
-    assert wants[f"prepaid:{row.account_id}", "INR", row.id] == 400
+    assert wants[f"prepaid:{row.account_id}", "INR", row.id] == 170
+
+
+def test_what_is_over_the_newest_does_not_wait_beside_an_older_bill() -> None:
+    household = three_months().take(told("CONFIRMATION", day(5), 240)).fold()
+    assert [bill.paid_minor for bill in household.bills] == [100, 40, 100]
+    (row,) = household.payments
+    assert "what is over to the oldest" in row.evidence
+    card = {"bill_type": AccountType.CREDITCARD, "issuer": "Harbour Card"}
+    household = Household().take(
+        told("GENERATION", day(1), 100, due_on=date(2026, 3, 20), **card),
+        told("GENERATION", day(31), 180, due_on=date(2026, 4, 20), **card),
+        told("CONFIRMATION", datetime(2026, 4, 2, 9, tzinfo=UTC), 200, **card),
+    )
+    assert paid(household.fold()) == [(100, 0), (180, 180)]  # its statement has the arrears
 
 
 # -- transactions (B8, B9) -------------------------------------------------------------------------
@@ -252,3 +267,78 @@ def test_a_persons_link_wins_and_can_be_undone() -> None:
     household.take(Link("2" * 32, CUSTOMER, row.id, None, day(7))).fold()
     assert [bill.paid_minor for bill in household.bills] == [0, 0, 0]
     assert household.transactions[row.id].prepaid_minor == 0
+
+
+@pytest.mark.parametrize("is_link", [True, False], ids=["linked", "unlinked"])
+def test_a_persons_word_outlives_the_banks_message(*, is_link: bool) -> None:
+    household = three_months().take(told("CONFIRMATION", day(5), 100)).fold()
+    newest = household.bills[-1]
+    word = Link("1" * 32, CUSTOMER, household.payments[0].id, newest.anchor, day(6))
+    household.take(word if is_link else replace(word, bill_anchor=None)).fold()
+    before = [bill.paid_minor for bill in household.bills]
+    assert before == [0, 0, 100 if is_link else 0]
+    household.take(moved(day(5, 12), -100)).fold()
+    assert [bill.paid_minor for bill in household.bills] == before
+    (row,) = household.payments
+    assert row.message_id is None  # the bank's, and a later word on it wins over the earlier one
+    household.take(Link("2" * 32, CUSTOMER, row.id, household.bills[0].anchor, day(7))).fold()
+    assert [bill.paid_minor for bill in household.bills] == [100, 0, 0]
+
+
+def test_an_undone_link_pays_nothing_though_the_biller_told_of_the_payment_too() -> None:
+    movement = moved(day(5, 12), -100)
+    household = three_months().take(told("CONFIRMATION", day(5), 100), movement).fold()
+    household.take(Link("1" * 32, CUSTOMER, movement.id, None, day(6))).fold()
+    assert [bill.paid_minor for bill in household.bills] == [0, 0, 0]
+    assert len(household.payments) == 1
+
+
+def test_money_in_pays_no_bill_whoever_says_so() -> None:
+    household = three_months().take(moved(day(5), 100)).fold()
+    row, bill = household.payments[0], household.bills[0]
+    household.take(Link("1" * 32, CUSTOMER, row.id, bill.anchor, day(6))).fold()
+    assert paid(household) == [(100, 0), (130, 0), (100, 0)]
+
+
+@pytest.mark.parametrize(
+    "more", [{"amount": 500}, {"amount": -500, "currency": "EUR"}], ids=["a refund", "in euros"]
+)
+def test_what_has_a_debits_reference_is_not_yet_another_wording_of_it(more: dict[str, Any]) -> None:
+    out = moved(day(10, 10), -500, reference="R1")
+    other = moved(day(10, 10) + timedelta(minutes=5), reference="R1", **more)
+    assert len(Household().take(out, other).fold().payments) == 2
+
+
+def test_two_wordings_are_one_transaction_whichever_comes_first() -> None:
+    first = told("CONFIRMATION", day(10), 500, reference="R1")
+    again = told("CONFIRMATION", day(10) + timedelta(minutes=5), 500, reference="R1")
+    household = Household().take(again).fold()
+    (made,) = household.payments
+    household.take(first).fold()
+    (row,) = household.payments
+    assert row.message_id == first.message_id
+    assert household.facts[again.message_id].transaction_id == row.id
+    assert household.transactions[made.id].duplicate_of == row.id
+
+
+def test_a_transaction_whose_message_waits_for_review_is_set_aside() -> None:
+    bare = told("CONFIRMATION", day(5), 100, number=None)
+    household = Household().take(told("GENERATION", day(1), 100, number="11"), bare).fold()
+    (made,) = household.payments
+    household.take(told("GENERATION", day(1), 200, number="22")).fold()
+    assert household.facts[bare.message_id].status is MessageStatus.REVIEW
+    assert household.payments == []
+    assert household.transactions[made.id].duplicate_of == made.id
+
+
+def test_an_account_that_no_message_stands_behind_any_more_is_set_aside() -> None:
+    bare = told("GENERATION", day(1), 500, number=None, issuer=None)
+    named = [
+        told("GENERATION", day(2), 600, number="A1", issuer="Hill Power"),
+        told("GENERATION", day(3), 700, number="B2", issuer="Lake Power"),
+    ]
+    household = Household()
+    for fact in (bare, *named):
+        household.take(fact).fold()
+    standing = [row.number for row in household.accounts.values() if row.merged_into is None]
+    assert sorted(map(str, standing)) == ["A1", "B2"]

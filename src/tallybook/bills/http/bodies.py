@@ -18,8 +18,9 @@ from tallybook.bills.operations.taking import (
     take_text,
 )
 from tallybook.bills.reading.reader import shipped_reader
+from tallybook.bills.rules.states import see_minimum_fits
 from tallybook.bills.views import CUSTOMER_PREFIX, MessageView
-from tallybook.kernel.money import currency_decimals, parse_amount
+from tallybook.kernel.money import currency_decimals, parse_amount, plain_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.calls import body_id
 from tallybook.wire.context import Context
@@ -153,7 +154,7 @@ def take_message(message: NewMessage, intake: Intake, context: Context, place: s
         return take_text(
             RawText(
                 customer, message.body, message.sender, message.sent_at, message.received_at,
-                message.source_id,
+                message.source_id, is_receipt_named=message.received_at is not None,
             ),
             intake,
         )  # fmt: skip
@@ -170,6 +171,9 @@ def take_message(message: NewMessage, intake: Intake, context: Context, place: s
     for name in ("sent_at", "received_at"):
         see_it_is_past(getattr(message, name), intake.now, f"{place}{name}")
     see_day_is_past(message.paid_on, context.clock.today(), f"{place}paid_on")
+    amount = _minor(message.amount, currency, f"{place}amount")
+    minimum = _minor(message.minimum_due, currency, f"{place}minimum_due")
+    see_minimum_fits(amount, minimum, param=f"{place}minimum_due")
     parsed = ParsedMessage(
         customer_id=customer,
         account_type=message.account_type,
@@ -177,8 +181,8 @@ def take_message(message: NewMessage, intake: Intake, context: Context, place: s
         message_type=message.message_type,
         issuer=message.issuer,
         number=message.account_number,
-        amount_minor=_minor(message.amount, currency, f"{place}amount"),
-        minimum_minor=_minor(message.minimum_due, currency, f"{place}minimum_due"),
+        amount_minor=amount,
+        minimum_minor=minimum,
         currency=message.currency,
         bill_on=message.bill_date,
         due_on=message.due_on,
@@ -229,7 +233,12 @@ def _minor(amount: Amount | None, currency: str, param: str) -> int | None:
     return minor
 
 
-def read_correction(body: Correction, currency: str) -> CorrectedReading | None:
+def _plain(amount: Amount | None, param: str) -> str | None:
+    """Write an amount of zero or more plainly. Raises: Refused `amount_invalid`."""
+    return None if amount is None else plain_amount(amount, param=param, may_be_zero=True)
+
+
+def read_correction(body: Correction) -> CorrectedReading | None:
     """Read what a person says of a message; None where it is dismissed.
 
     Raises: Refused `field_invalid`, `amount_invalid`, `currency_unknown`.
@@ -238,13 +247,15 @@ def read_correction(body: Correction, currency: str) -> CorrectedReading | None:
         return None
     if body.transaction_type is None:
         raise _missing("transaction_type", "it is needed, or `dismiss`")
+    if body.currency is not None:
+        currency_decimals(body.currency)
     return CorrectedReading(
         kind=body.transaction_type,
         bill_type=body.account_type,
         issuer=body.issuer,
         number=body.account_number,
-        amount_minor=_minor(body.amount, currency, "amount"),
-        minimum_minor=_minor(body.minimum_due, currency, "minimum_due"),
+        amount=_plain(body.amount, "amount"),
+        minimum=_plain(body.minimum_due, "minimum_due"),
         currency=body.currency,
         bill_on=body.bill_date,
         due_on=body.due_on,

@@ -51,9 +51,9 @@ from tallybook.kernel.calendar import business_date
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.calls import Call, body_id, path_id
-from tallybook.wire.context import InContext
+from tallybook.wire.context import Context, InContext
 from tallybook.wire.fields import Day
-from tallybook.wire.paging import InPage, ListOf, page_of
+from tallybook.wire.paging import InPage, ListOf, Page, page_of
 from tallybook.wire.refusals import refusals
 from tallybook.wire.routes import Router
 
@@ -137,22 +137,30 @@ def _add_transactions(router: Router) -> None:
     @router.post(
         "/transactions/{transaction_id}/link",
         response_model=TransactionView,
-        responses=refusals("transaction_not_found", "bill_not_found", "bill_of_another_customer"),
-    )
+        responses=refusals(
+            "transaction_not_found", "transaction_set_aside", "transaction_not_a_payment",
+            "bill_not_found", "bill_set_aside", "bill_of_another_customer",
+            "bill_currency_differs",
+        ),
+    )  # fmt: skip
     async def link_transaction(call: Call, transaction_id: str, body: NewLink) -> Response:
         """Say which bill a transaction pays; a person's word wins over what was guessed."""
         bill = body_id(BILL_PREFIX, body.bill_id, param="bill_id", code="bill_not_found")
-        command = LinkTransaction(path_id(TRANSACTION_PREFIX, transaction_id), bill)
+        command = LinkTransaction(
+            path_id(TRANSACTION_PREFIX, transaction_id), bill, call.context.settings.currency
+        )
         return await call.ask(LINK_TRANSACTION, command)
 
     @router.delete(
         "/transactions/{transaction_id}/link",
         response_model=TransactionView,
-        responses=refusals("transaction_not_found"),
+        responses=refusals("transaction_not_found", "transaction_set_aside"),
     )
     async def unlink_transaction(call: Call, transaction_id: str) -> Response:
         """Say that a transaction pays none of the bills; it is not linked by itself again."""
-        command = LinkTransaction(path_id(TRANSACTION_PREFIX, transaction_id), None)
+        command = LinkTransaction(
+            path_id(TRANSACTION_PREFIX, transaction_id), None, call.context.settings.currency
+        )
         return await call.ask(LINK_TRANSACTION, command)
 
 
@@ -168,9 +176,8 @@ def _add_review(router: Router) -> None:
     async def resolve_review_item(call: Call, item_id: str, body: Correction) -> Response:
         """Settle a message that waits: give the right reading, or dismiss it."""
         settings = call.context.settings
-        currency = body.currency or settings.currency
         see_day_is_past(body.paid_on, call.context.clock.today(), "paid_on")
-        reading = read_correction(body, currency)
+        reading = read_correction(body)
         command = ResolveReview(
             path_id(MESSAGE_PREFIX, item_id), reading, body.reason, settings.currency
         )
@@ -179,12 +186,19 @@ def _add_review(router: Router) -> None:
     @router.get("/review-items", response_model=ListOf[MessageView], responses=_OF_CUSTOMER)
     def list_review_items(context: InContext, page: InPage, customer_id: str | None = None) -> Any:  # noqa: ANN401 - the response model tells
         """List the messages that wait for a person, the newest first; each says why."""
-        with context.database.snapshot() as connection:
-            found = queries.list_messages(
-                connection, customer_id=_customer(customer_id), status=MessageStatus.REVIEW,
-                before_id=page.after(MESSAGE_PREFIX), limit=page.limit + 1,
-            )  # fmt: skip
-        return page_of(found, page, lambda pair: show_message(*pair))
+        return _page_of_messages(context, page, customer_id, MessageStatus.REVIEW)
+
+
+def _page_of_messages(
+    context: Context, page: Page, customer_id: str | None, status: MessageStatus | None
+) -> Any:  # noqa: ANN401 - as the reads that it is for
+    with context.database.snapshot() as connection:
+        found = queries.list_messages(
+            connection, customer_id=_customer(customer_id), status=status,
+            before_id=page.after(MESSAGE_PREFIX), limit=page.limit + 1,
+        )  # fmt: skip
+    currency = context.settings.currency
+    return page_of(found, page, lambda pair: show_message(*pair, currency=currency))
 
 
 def _add_reads(router: Router) -> None:
@@ -196,12 +210,7 @@ def _add_reads(router: Router) -> None:
         status: MessageStatus | None = None,
     ) -> Any:  # noqa: ANN401 - the response model tells
         """List messages with what became of each, the newest first."""
-        with context.database.snapshot() as connection:
-            found = queries.list_messages(
-                connection, customer_id=_customer(customer_id), status=status,
-                before_id=page.after(MESSAGE_PREFIX), limit=page.limit + 1,
-            )  # fmt: skip
-        return page_of(found, page, lambda pair: show_message(*pair))
+        return _page_of_messages(context, page, customer_id, status)
 
     @router.get("/bill-accounts", response_model=ListOf[BillAccountView], responses=_OF_CUSTOMER)
     def list_bill_accounts(context: InContext, page: InPage, customer_id: str | None = None) -> Any:  # noqa: ANN401 - the response model tells

@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 from tallybook.bills.model import (
     AccountType,
+    Bill,
     Fact,
     Kind,
     Link,
@@ -16,6 +17,7 @@ from tallybook.bills.model import (
     Transaction,
 )
 from tallybook.bills.operations.folding import Changes, decision, fold_into, needs_of
+from tallybook.bills.rules.states import see_minimum_fits
 from tallybook.bills.store import (
     BILL_BY_ID,
     FACT_OF_MESSAGE,
@@ -24,12 +26,14 @@ from tallybook.bills.store import (
     RESOLUTIONS,
     TRANSACTION_BY_ID,
     TRANSACTIONS,
+    TRANSACTIONS_OF,
 )
 from tallybook.bills.views import show_transaction
 from tallybook.customers.store import CUSTOMERS
 from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids, show_id
-from tallybook.kernel.refusal import Refusal
+from tallybook.kernel.money import parse_amount
+from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 # -- a movement ----------------------------------------------------------------------------------
@@ -113,6 +117,8 @@ class LinkTransaction:
 
     transaction_id: str
     bill_id: str | None
+    currency: str = field(repr=False, metadata={"hashed": False})
+    """The installation's: amounts that came without one are scaled by its decimals."""
 
 
 class LinkTransactionOperation:
@@ -135,21 +141,32 @@ class LinkTransactionOperation:
     def decide(
         self, view: View, command: LinkTransaction, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
-        """Remember the person's word and fold."""
+        """Remember the person's word and fold. Of another wording it is said of the first."""
         row = view.one(TRANSACTION_BY_ID, command.transaction_id)
         if row is None:
             return Refusal("transaction_not_found")
-        anchor = None
+        row = _standing(view, row)
+        if row is None:
+            return Refusal("transaction_set_aside")
+        bill = None
         if command.bill_id is not None:
             bill = view.one(BILL_BY_ID, command.bill_id)
-            if bill is None:
-                return Refusal("bill_not_found", param="bill_id")
-            if bill.customer_id != row.customer_id:
-                return Refusal("bill_of_another_customer", param="bill_id")
-            anchor = bill.anchor
+            refusal = _check_link(row, bill)
+            if refusal is not None:
+                return refusal
+        anchor = bill.anchor if bill is not None else None
         link = Link(ids.fresh(), row.customer_id, row.id, anchor, moment.now)
         changes = Changes(added=[(LINKS, link)])
-        fold_into(changes, view, row.customer_id, moment, ids, currency=row.currency, links=[link])
+        fold_into(
+            changes, view, row.customer_id, moment, ids, currency=command.currency, links=[link]
+        )
+        # Known only now: a transaction that names no currency has found its own in the fold.
+        if bill is not None:
+            bill = changes.bills.get(bill.merged_into or bill.id, bill)
+            if changes.transactions.get(row.id, row).currency != bill.currency:
+                return Refusal(
+                    "bill_currency_differs", param="bill_id", details={"currency": bill.currency}
+                )
         body = {"bill_id": command.bill_id and show_id("bill", command.bill_id)}
         kind = "bills.transaction.linked" if command.bill_id else "bills.transaction.unlinked"
         event = Event(kind, row.id, body, row.customer_id)
@@ -159,19 +176,44 @@ class LinkTransactionOperation:
 
 LINK_TRANSACTION = LinkTransactionOperation()
 
+
+def _standing(view: View, row: Transaction) -> Transaction | None:
+    """Find the transaction that counts for a row; None where no message is behind it any more."""
+    rows = {each.id: each for each in view.rows(TRANSACTIONS_OF, row.customer_id)}
+    seen = {row.id}
+    while row.duplicate_of is not None:
+        if row.duplicate_of in seen:
+            return None
+        seen.add(row.duplicate_of)
+        row = rows[row.duplicate_of]
+    return row
+
+
+def _check_link(row: Transaction, bill: Bill | None) -> Refusal | None:
+    """Tell why a transaction can't be linked to a bill."""
+    if bill is None:
+        return Refusal("bill_not_found", param="bill_id")
+    if bill.customer_id != row.customer_id:
+        return Refusal("bill_of_another_customer", param="bill_id")
+    if bill.merged_into == bill.id:
+        return Refusal("bill_set_aside", param="bill_id")
+    return Refusal("transaction_not_a_payment") if row.amount_minor > 0 else None
+
+
 # -- the review queue ----------------------------------------------------------------------------
 
 
 @frozen
 class CorrectedReading:
-    """What a person reads in a message. Units: minor units."""
+    """What a person reads in a message."""
 
     kind: Kind
     bill_type: AccountType | None
     issuer: str | None = None
     number: str | None = None
-    amount_minor: int | None = None
-    minimum_minor: int | None = None
+    amount: str | None = None
+    minimum: str | None = None
+    """In major units, written by `kernel.money.plain_amount`: its message may name the currency."""
     currency: str | None = None
     bill_on: date | None = None
     due_on: date | None = None
@@ -186,7 +228,8 @@ class ResolveReview:
     message_id: str
     reading: CorrectedReading | None
     reason: str
-    currency: str = field(default="INR")
+    currency: str
+    """The installation's: for where neither the person nor the message names one."""
 
 
 class ResolveReviewOperation:
@@ -215,7 +258,10 @@ class ResolveReviewOperation:
             return Refusal("review_item_not_found")
         if fact.status is not MessageStatus.REVIEW:
             return Refusal("review_item_resolved")
-        settled = _settled(fact, command.reading)
+        try:
+            settled = _settled(fact, command.reading, command.currency)
+        except Refused as refused:
+            return refused.refusal
         resolution = Resolution(
             id=ids.fresh(),
             customer_id=fact.customer_id,
@@ -247,11 +293,16 @@ class ResolveReviewOperation:
         return decision(changes, event=event, reply=Reply(200, body), value=settled)
 
 
-def _settled(fact: Fact, reading: CorrectedReading | None) -> Fact:
+def _settled(fact: Fact, reading: CorrectedReading | None, installation: str) -> Fact:
+    """Make the fact that a person's reading states. Raises: Refused `amount_invalid`."""
     if reading is None:
         return replace(
             fact, folds=False, status=MessageStatus.UNMATCHED, why="a person dismissed it"
         )
+    currency = reading.currency or fact.currency
+    amount = _minor(reading.amount, currency or installation, "amount")
+    minimum = _minor(reading.minimum, currency or installation, "minimum_due")
+    see_minimum_fits(amount, minimum, param="minimum_due")
     return replace(
         fact,
         folds=True,
@@ -260,9 +311,9 @@ def _settled(fact: Fact, reading: CorrectedReading | None) -> Fact:
         bill_type=reading.bill_type,
         issuer=reading.issuer or fact.issuer,
         number=reading.number or fact.number,
-        amount_minor=reading.amount_minor,
-        minimum_minor=reading.minimum_minor,
-        currency=reading.currency or fact.currency,
+        amount_minor=amount,
+        minimum_minor=minimum,
+        currency=currency,
         bill_on=reading.bill_on,
         due_on=reading.due_on,
         paid_on=reading.paid_on,
@@ -270,6 +321,10 @@ def _settled(fact: Fact, reading: CorrectedReading | None) -> Fact:
         status=MessageStatus.RECORDED,
         why="",
     )
+
+
+def _minor(amount: str | None, currency: str, param: str) -> int | None:
+    return None if amount is None else parse_amount(amount, currency, param=param)
 
 
 def _shown(fact: Fact) -> dict[str, object]:

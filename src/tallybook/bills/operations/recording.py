@@ -40,7 +40,12 @@ class RecordMessagesOperation:
         """Lock the customers, and see everything of theirs and what came before."""
         customers = {taken.customer_id for taken in command.messages}
         base = needs_of(customers)
-        identities = [taken.message.identity for taken in command.messages]
+        identities = [
+            identity
+            for taken in command.messages
+            for identity in (taken.message.identity, taken.older)
+            if identity is not None
+        ]
         read: list[tuple[Any, Any]] = [(MESSAGE_BY_IDENTITY, identity) for identity in identities]
         if command.is_bulk:
             return Needs(lock=base.lock, read=read)
@@ -65,7 +70,7 @@ class RecordMessagesOperation:
         shown_as: list[tuple[Message, Fact, str | None]] = []
         for taken in command.messages:
             identity = taken.message.identity
-            stored = view.one(MESSAGE_BY_IDENTITY, identity)
+            stored = _stored(view, taken)
             if stored is not None:
                 fact = None if command.is_bulk else view.one(FACT_OF_MESSAGE, stored.id)
                 shown_as.append((stored, fact or taken.fact, MessageStatus.DUPLICATE))
@@ -119,7 +124,12 @@ class RecordMessagesOperation:
         # A message's row comes before what refers to it; shelves are written in order of rank.
         changes.added += [(FACTS, fact) for fact in facts_now.values()]
         bodies = [
-            show_message(message, changes.facts.get(fact.message_id, fact), status=status)
+            show_message(
+                message,
+                changes.facts.get(fact.message_id, fact),
+                currency=command.currency,
+                status=status,
+            )
             for message, fact, status in shown_as
         ]
         counts = Counter(body["status"] for body in bodies)
@@ -127,6 +137,16 @@ class RecordMessagesOperation:
         return decision(
             changes, event=_told(new, counts) if new else None, reply=reply, value=bodies
         )
+
+
+def _stored(view: View, taken: Taken) -> Message | None:
+    """Find a message that is there already, also from before its time of receipt counted."""
+    stored = view.one(MESSAGE_BY_IDENTITY, taken.message.identity)
+    if stored is None and taken.older is not None:
+        older = view.one(MESSAGE_BY_IDENTITY, taken.older)
+        if older is not None and older.received_at == taken.message.received_at:
+            return older
+    return stored
 
 
 def _told(new: dict[str, tuple[Message, Fact]], counts: Counter[str]) -> Event:

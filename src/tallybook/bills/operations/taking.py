@@ -40,6 +40,8 @@ class Taken:
     """The identity and everything the caller gave, hashed: the same for the same request."""
     message: Message = field(repr=False, metadata={"hashed": False})
     fact: Fact = field(repr=False, metadata={"hashed": False})
+    older: str | None = field(default=None, repr=False, metadata={"hashed": False})
+    """The identity that it had when a time of receipt was no part of it, where that differs."""
 
 
 @frozen
@@ -63,6 +65,8 @@ class RawText:
     sent_at: datetime | None = None
     received_at: datetime | None = None
     source_id: str | None = None
+    is_receipt_named: bool = False
+    """Whether `received_at` came with the text; else whoever took it in has put it."""
 
 
 @frozen
@@ -94,8 +98,8 @@ def take_text(raw: RawText, intake: Intake) -> Taken:
 
 def read_text(raw: RawText, intake: Intake) -> Reading:
     """Read a raw text by the rules, as of the business date on which it came."""
-    on_day = _when(raw, intake)[1]
-    return intake.reader.read(raw.body, raw.sender, on_day, day_is_sent=raw.sent_at is not None)
+    at, on_day = _when(raw, intake)
+    return intake.reader.read(raw.body, raw.sender, on_day, day_is_sent=raw.sent_at == at)
 
 
 def take_reading(raw: RawText, reading: Reading, intake: Intake) -> Taken:
@@ -103,8 +107,12 @@ def take_reading(raw: RawText, reading: Reading, intake: Intake) -> Taken:
     at, on_day = _when(raw, intake)
     body_hash = intake.secrets.keyed_hash(raw.body.encode(errors="replace").decode())
     sent_at = None if raw.sent_at is None else raw.sent_at.isoformat(" ")
-    what = raw.source_id and ["source", raw.source_id]
-    identity = _identity(intake, raw.customer_id, what or ["text", raw.sender, body_hash, sent_at])
+    what = ["source", raw.source_id] if raw.source_id else ["text", raw.sender, body_hash, sent_at]
+    identity, older = _identity(intake, raw.customer_id, what), None
+    if raw.is_receipt_named and raw.received_at and not (raw.sent_at or raw.source_id):
+        older = identity
+        named = raw.received_at.isoformat(" ")
+        identity = _identity(intake, raw.customer_id, [*what[:-1], named])
     is_otp = reading.verdict is Verdict.OTP
     message = Message(
         id=intake.ids.fresh(),
@@ -121,16 +129,19 @@ def take_reading(raw: RawText, reading: Reading, intake: Intake) -> Taken:
         recorded_at=intake.now,
     )
     status, why = _status_of(reading)
-    if raw.sent_at is not None and raw.sent_at > intake.now + _SKEW:
-        status, why = MessageStatus.REVIEW, "it says that it was sent in the future"
+    if not is_otp and at != (raw.sent_at or raw.received_at or at):
+        name = "sent" if raw.sent_at else "received"
+        status, why = MessageStatus.REVIEW, f"it says that it was {name} in the future"
     fact = _fact_of_reading(message, reading, at, on_day, status, why)
-    asked = _joined(identity, body_hash, raw.sender, sent_at, raw.source_id)
-    return Taken(raw.customer_id, asked, message, fact)
+    asked = _joined(older or identity, body_hash, raw.sender, sent_at, raw.source_id)
+    return Taken(raw.customer_id, asked, message, fact, older)
 
 
 def _when(raw: RawText, intake: Intake) -> tuple[datetime, date]:
-    """Tell when a text came, and on which business date."""
+    """Tell when a text came, and on which business date; a time that is yet to come is not it."""
     at = raw.sent_at or raw.received_at or intake.now
+    if at > intake.now + _SKEW:
+        at = intake.now
     return at, business_date(at, intake.zone)
 
 
@@ -144,9 +155,13 @@ def take_parsed(parsed: ParsedMessage, intake: Intake) -> Taken:
         _text(parsed.bill_on), _text(parsed.due_on), _text(parsed.paid_on), parsed.reference,
         _text(parsed.sent_at),
     ]  # fmt: skip
-    what = parsed.source_id and ["source", parsed.source_id]
     shown = [None if part is None else str(part) for part in said]
-    identity = _identity(intake, parsed.customer_id, what or ["parsed", *shown])
+    what = ["source", parsed.source_id] if parsed.source_id else ["parsed", *shown]
+    identity, older = _identity(intake, parsed.customer_id, what), None
+    if parsed.received_at and not (parsed.sent_at or parsed.source_id):
+        older = identity
+        named = parsed.received_at.isoformat()
+        identity = _identity(intake, parsed.customer_id, [*what[:-1], named])
     message = Message(
         id=intake.ids.fresh(),
         customer_id=parsed.customer_id,
@@ -183,7 +198,8 @@ def take_parsed(parsed: ParsedMessage, intake: Intake) -> Taken:
         paid_from=None,
         status=MessageStatus.RECORDED,
     )
-    return Taken(parsed.customer_id, json.dumps([identity, said, parsed.source_id]), message, fact)
+    asked = json.dumps([older or identity, said, parsed.source_id])
+    return Taken(parsed.customer_id, asked, message, fact, older)
 
 
 def _identity(intake: Intake, customer_id: str, what: Sequence[str | None]) -> str:

@@ -26,6 +26,7 @@ class Payment:
     at: datetime
     hash: str
     amount: int
+    currency: str
     bill_on: date | None = None
     due_on: date | None = None
     """The bill that it names."""
@@ -100,16 +101,19 @@ class FoldedAccount:
     bound: dict[str, Bound]
     touched: dict[str, tuple[BillDraft, str]]
     """Message id to its bill and to what it did there."""
+    unclear: dict[str, str]
+    """Message id to the reason why a person must look at it."""
 
 
 def fold_account(
-    account_type: AccountType, facts: Iterable[Fact], payments: Sequence[Payment], currency: str
+    account_type: AccountType, facts: Iterable[Fact], payments: Sequence[Payment]
 ) -> FoldedAccount:
     """Fold one account: statements in the order of (sent at, hash), then its payments.
 
+    Each fact comes with its currency, said or found. Amounts of two currencies never meet.
     Payments are bound when all bills are known, so that one whose bill comes late finds it.
     """
-    fold = _Statements(currency)
+    fold = _Statements()
     steps: list[tuple[datetime, str, Fact | Payment]] = [
         *((fact.at, fact.hash, fact) for fact in facts),
         *((payment.at, payment.hash, payment) for payment in payments),
@@ -125,17 +129,17 @@ def fold_account(
     bound = _bind_all(account_type, bills, payments)
     if account_type is AccountType.CREDITCARD:
         _roll_over(bills)
-    return FoldedAccount(bills, bound, fold.touched)
+    return FoldedAccount(bills, bound, fold.touched, fold.unclear)
 
 
 # -- statements ----------------------------------------------------------------------------------
 
 
 class _Statements:
-    def __init__(self, currency: str) -> None:
+    def __init__(self) -> None:
         self.bills: list[BillDraft] = []
         self.touched: dict[str, tuple[BillDraft, str]] = {}
-        self._currency = currency
+        self.unclear: dict[str, str] = {}
         self._by_bill_on: dict[date, BillDraft] = {}
         self._by_due_on: dict[date, BillDraft] = {}
         self._paid: dict[str, int] = {}
@@ -144,11 +148,16 @@ class _Statements:
         """Create the bill or update it. Source: B4, B5."""
         bill = self._find(fact)
         what = "updated its bill"
+        if bill is not None and _is_foreign(bill, fact):
+            self.unclear[fact.message_id] = (
+                f"it is in {fact.currency}, and the bill of its dates is in {bill.currency}"
+            )
+            return
         if bill is None:
+            assert fact.currency is not None, "facts are settled before they are folded"
             bill = BillDraft(
-                fact.message_id, (fact.at, fact.hash), fact.on_day, fact.on_day,
-                fact.currency or self._currency,
-            )  # fmt: skip
+                fact.message_id, (fact.at, fact.hash), fact.on_day, fact.on_day, fact.currency
+            )
             self.bills.append(bill)
             what = "made a new bill"
         changed = self._update(bill, fact, only_missing=False)
@@ -160,7 +169,7 @@ class _Statements:
     def take_information(self, fact: Fact) -> None:
         """Fill in what is missing, and change nothing else. Source: B6."""
         bill = self._find(fact)
-        if bill is None:
+        if bill is None or _is_foreign(bill, fact):
             return
         changed = self._update(bill, fact, only_missing=True)
         self._note(bill, fact, changed, "filled in what was missing" if changed else "told of it")
@@ -168,11 +177,13 @@ class _Statements:
     def expect_payment(self, payment: Payment) -> None:
         """Remember that a bill of this amount is settled by now: the next such bill is another."""
         for bill in self.bills:
+            if bill.currency != payment.currency:
+                continue
             if bill.amount == payment.amount and not self._paid.get(bill.anchor):
                 self._paid[bill.anchor] = payment.amount
                 return
         for bill in reversed(self.bills):
-            if self._is_open(bill):
+            if bill.currency == payment.currency and self._is_open(bill):
                 self._paid[bill.anchor] = self._paid.get(bill.anchor, 0) + payment.amount
                 return
 
@@ -200,7 +211,7 @@ class _Statements:
             fact.amount_minor != bill.amount
         ):  # fmt: skip
             return False
-        if not self._is_open(bill):
+        if _is_foreign(bill, fact) or not self._is_open(bill):
             return False
         if fact.kind is Kind.IMMEDIATE:
             is_due = bill.due_on is None or bill.due_on <= fact.on_day
@@ -212,6 +223,8 @@ class _Statements:
 
     def _update(self, bill: BillDraft, fact: Fact, *, only_missing: bool) -> dict[str, Any]:
         changed: dict[str, Any] = {}
+        if _has_amounts(fact.amount_minor, fact.minimum_minor) and fact.currency is not None:
+            bill.currency = fact.currency  # the same, or it had no amount in the other
 
         def put(name: str, value: date | int | None) -> None:
             old = getattr(bill, name)
@@ -252,6 +265,19 @@ class _Statements:
         self.touched[fact.message_id] = (bill, what)
 
 
+def _is_foreign(bill: BillDraft, fact: Fact) -> bool:
+    """Tell whether amounts of two currencies would meet in a bill."""
+    return (
+        bill.currency != fact.currency
+        and _has_amounts(bill.amount, bill.minimum)
+        and _has_amounts(fact.amount_minor, fact.minimum_minor)
+    )
+
+
+def _has_amounts(*amounts: int | None) -> bool:
+    return any(amount is not None for amount in amounts)
+
+
 def _plain(value: date | int | None) -> str | int | None:
     return value.isoformat() if isinstance(value, date) else value
 
@@ -268,8 +294,11 @@ def _bind_all(
     ordered = sorted(payments, key=lambda payment: (payment.on, payment.at, payment.hash))
     for payment in ordered:
         bill = by_message.get(payment.anchor) if payment.anchor is not None else None
-        if bill is not None:
+        if bill is not None and bill.currency == payment.currency:
             bound[payment.id] = _pay(payment, [bill], "a person linked it")
+        elif bill is not None:
+            why = f"a person linked it, but the bill is in {bill.currency}: it waits"
+            bound[payment.id] = Bound([], payment.amount, why)
     for payment in ordered:
         if payment.id in bound:
             continue
@@ -285,7 +314,9 @@ def _choose(
     account_type: AccountType, bills: Sequence[BillDraft], payment: Payment
 ) -> tuple[list[BillDraft], str]:
     """Choose the bills that a payment pays, and say why. Source: B7."""
-    past = [bill for bill in bills if bill.dated_on <= payment.on]
+    past = [
+        bill for bill in bills if bill.dated_on <= payment.on and bill.currency == payment.currency
+    ]
     if account_type is AccountType.CREDITCARD:
         past = past[-1:]  # older statements are part of the newest
     unpaid = [bill for bill in past if bill.open_on(payment.on) != 0]
@@ -305,8 +336,19 @@ def _choose(
         if total > payment.amount:
             break
     if unpaid:
-        return [unpaid[-1]], "no unpaid bill has this amount, so it goes to the newest"
+        return _from_the_newest(unpaid, payment)
+    if any(bill.dated_on <= payment.on and bill.currency != payment.currency for bill in bills):
+        return [], f"no unpaid bill before it is in {payment.currency}: it waits for one"
     return [], "no unpaid bill is dated before it: it waits for one"
+
+
+def _from_the_newest(unpaid: Sequence[BillDraft], payment: Payment) -> tuple[list[BillDraft], str]:
+    """Choose the newest for a payment of no bill's amount; what is over it goes to the oldest."""
+    newest, why = unpaid[-1], "no unpaid bill has this amount, so it goes to the newest"
+    older = [bill for bill in unpaid[:-1] if bill.open_on(payment.on) is not None]
+    if older and payment.amount > (newest.open_on(payment.on) or payment.amount):
+        return [newest, *older], f"{why}, and what is over to the oldest"
+    return [newest], why
 
 
 def _pay(payment: Payment, chosen: Sequence[BillDraft], why: str) -> Bound:
@@ -327,6 +369,8 @@ def _pay(payment: Payment, chosen: Sequence[BillDraft], why: str) -> Bound:
 
 def _roll_over(bills: Sequence[BillDraft]) -> None:
     """Let a new card statement take over older unpaid ones: it has their arrears. Source: B4."""
-    for older in bills[:-1]:
-        if older.amount is None or older.paid < older.amount:
+    newest = {bill.currency: bill for bill in bills}
+    for older in bills:
+        is_newest = older is newest[older.currency]
+        if not is_newest and (older.amount is None or older.paid < older.amount):
             older.is_rolled_over = True

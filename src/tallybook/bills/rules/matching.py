@@ -24,13 +24,17 @@ SAME_WORDING = timedelta(minutes=10)
 
 @frozen
 class Signal:
-    """One sign of a payment: a notice about it, or the movement itself. Units: minor units, > 0."""
+    """One sign of a payment: a notice about it, or the movement itself."""
 
     id: str
     at: datetime
     hash: str
     amount: int
+    """More than zero, and as `currencies.number_of` writes it: equal numbers are equal amounts."""
     currency: str | None
+    """None where nobody said."""
+    is_in: bool = False
+    """Whether money came in: a refund is no other wording of what it gives back."""
     reference: str | None = None
     numbers: tuple[str, ...] = ()
     """Account numbers that it names, the payer's or the biller's."""
@@ -183,7 +187,7 @@ def _pairs_of_stretch(
 
 def _can_be_one(notice: Signal, movement: Signal) -> bool:
     """Tell whether, but for their times, nothing stands against two signs being of one payment."""
-    if notice.currency and movement.currency and notice.currency != movement.currency:
+    if not _currencies_agree(notice, movement):
         return False
     if notice.paid_from is not None and movement.paid_from is not None:
         return _same_number(notice.paid_from, movement.paid_from)
@@ -259,24 +263,31 @@ def _say(why: str, notice: Signal, movement: Signal) -> str:
 def find_duplicates(signals: Sequence[Signal]) -> dict[str, str]:
     """Find other wordings of one payment: equal account, amount and reference within minutes.
 
+    The amount with its sign, and of one currency where both say theirs.
+
     Without a reference nothing is called a duplicate: equal payments are common. Source: B9.
 
     Returns: the id of each duplicate, with the id of the first.
     """
-    first_of: dict[tuple[int, str], list[Signal]] = {}
+    first_of: dict[tuple[bool, int, str], list[Signal]] = {}
     duplicates: dict[str, str] = {}
     for signal in sorted(signals, key=lambda signal: signal.order):
         if signal.reference is None:
             continue
-        known = first_of.setdefault((signal.amount, fold_reference(signal.reference)), [])
+        key = (signal.is_in, signal.amount, fold_reference(signal.reference))
+        known = first_of.setdefault(key, [])
         for first in known:
             is_near = signal.at - first.at <= SAME_WORDING
-            if is_near and _accounts_agree(first, signal):
+            if is_near and _currencies_agree(first, signal) and _accounts_agree(first, signal):
                 duplicates[signal.id] = first.id
                 break
         else:
             known.append(signal)
     return duplicates
+
+
+def _currencies_agree(one: Signal, other: Signal) -> bool:
+    return one.currency is None or other.currency is None or one.currency == other.currency
 
 
 def _accounts_agree(one: Signal, other: Signal) -> bool:

@@ -16,16 +16,23 @@ from tallybook.kernel.frozen import frozen
 
 _SEPARATORS = re.compile(r"[\s./-]+")
 _MASKED = re.compile(r".*[X*]")
+_ALL_MASKED = re.compile(r"[X*]+\Z")
 
 
 @lru_cache(maxsize=16_384)
 def visible_end(number: str) -> str:
     """Give the part of a number that its mask leaves visible, the one way it is compared.
 
+    One that is masked to its end tells nothing: it is as good as none.
+
     >>> visible_end("4xxx4006"), visible_end("**153"), visible_end("MEG-86"), visible_end("0459")
     ('4006', '153', 'MEG86', '0459')
+    >>> visible_end("XXXX"), visible_end("**** ****")
+    ('', '')
     """
     plain = _SEPARATORS.sub("", number.upper())
+    if _ALL_MASKED.match(plain):
+        return ""
     return _MASKED.sub("", plain) or plain
 
 
@@ -43,6 +50,8 @@ class Place:
     end: str | None
     """The longest end of its number that any message shows."""
     facts: list[Fact] = field(default_factory=list)
+    currency: str = ""
+    """What its amounts are in where nobody says; known when all its facts are here."""
 
     @property
     def shown_issuer(self) -> str | None:
@@ -98,7 +107,7 @@ def _make_places(bill_type: AccountType, group: Sequence[Fact]) -> list[Place]:
     by_issuer: dict[str | None, list[str | None]] = {}
     for fact in makers:
         ends = by_issuer.setdefault(fold_issuer(fact.issuer), [])
-        ends.append(visible_end(fact.number) if fact.number else None)
+        ends.append(_end_of(fact))
     places: list[Place] = []
     for issuer in sorted(by_issuer, key=lambda issuer: (issuer is None, issuer or "")):
         ends = {end for end in by_issuer[issuer] if end is not None}
@@ -114,9 +123,13 @@ def _make_places(bill_type: AccountType, group: Sequence[Fact]) -> list[Place]:
     return places
 
 
+def _end_of(fact: Fact) -> str | None:
+    return (visible_end(fact.number) or None) if fact.number else None
+
+
 def _put(fact: Fact, places: Sequence[Place], unclear: dict[str, str]) -> None:
     issuer = fold_issuer(fact.issuer)
-    end = visible_end(fact.number) if fact.number else None
+    end = _end_of(fact)
     fitting = [
         place
         for place in places

@@ -44,6 +44,20 @@ def account_row(
     return row, [replace(other, merged_into=ident) for other in same[1:]]
 
 
+def withdrawn_account(account: BillAccount) -> BillAccount:
+    """Set aside an account that no message stands behind any more; its row stays."""
+    if account.merged_into is not None:
+        return account
+    return replace(account, merged_into=account.id)
+
+
+def withdrawn_bill(bill: Bill) -> Bill:
+    """Set aside a bill that no message stands behind any more; its row stays."""
+    if bill.merged_into is not None:
+        return bill
+    return replace(bill, merged_into=bill.id, paid_minor=0, paid_on=None, evidence="[]")
+
+
 def bill_rows(
     account: BillAccount, folded: FoldedAccount, known: Sequence[Bill], ids: Ids
 ) -> tuple[list[Bill], dict[str, str]]:

@@ -26,6 +26,15 @@ def see_that_types_agree(kind: Kind, message_type: MessageType) -> None:
         )
 
 
+def see_minimum_fits(amount: int | None, minimum: int | None, *, param: str) -> None:
+    """Refuse a minimum due above the total. Units: minor units. Raises: Refused `field_invalid`."""
+    if amount is not None and minimum is not None and minimum > amount:
+        problem = "it is more than the amount"
+        raise Refused(
+            Refusal("field_invalid", param=param, details={"field": param, "problem": problem})
+        )
+
+
 def state_on(bill: Bill, today: date) -> BillState:
     """Tell where a bill stands, from its dates and payments. Source: B5.
 
