@@ -229,11 +229,13 @@ TRANSACTION_ROWS = RowMap(TRANSACTIONS_TABLE, Transaction, key=("id",))
 LINK_ROWS = RowMap(LINKS_TABLE, Link, key=("id",))
 RESOLUTION_ROWS = RowMap(RESOLUTIONS_TABLE, Resolution, key=("id",))
 
+_OF_CUSTOMER = (("customers", "customer_id"),)
+
 MESSAGES = writer.Shelf(MESSAGE_ROWS, rank=90)
-FACTS = writer.Shelf(FACT_ROWS, rank=92)
-BILL_ACCOUNTS = writer.Shelf(ACCOUNT_ROWS, rank=94)
-BILLS = writer.Shelf(BILL_ROWS, rank=96)
-TRANSACTIONS = writer.Shelf(TRANSACTION_ROWS, rank=98)
+FACTS = writer.Shelf(FACT_ROWS, rank=92, guards=_OF_CUSTOMER)
+BILL_ACCOUNTS = writer.Shelf(ACCOUNT_ROWS, rank=94, guards=_OF_CUSTOMER)
+BILLS = writer.Shelf(BILL_ROWS, rank=96, guards=_OF_CUSTOMER)
+TRANSACTIONS = writer.Shelf(TRANSACTION_ROWS, rank=98, guards=_OF_CUSTOMER)
 LINKS = writer.Shelf(LINK_ROWS, rank=100)
 RESOLUTIONS = writer.Shelf(RESOLUTION_ROWS, rank=102)
 

@@ -133,7 +133,11 @@ PLANS = Shelf(
         "rows_count",
     ),
 )
-INSTALLMENTS = Shelf(RowMap(INSTALLMENTS_TABLE, Installment, key=("id",)), rank=43)
+INSTALLMENTS = Shelf(
+    RowMap(INSTALLMENTS_TABLE, Installment, key=("id",)),
+    rank=43,
+    guards=(("plans", "subject_id"),),
+)
 
 _UNSENT = (InstallmentState.PLANNED, InstallmentState.WAITING)
 UNSENT_OF = Index(

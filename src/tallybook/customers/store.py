@@ -92,7 +92,9 @@ CREDIT_ROWS = RowMap(CREDITS_TABLE, CustomerCredit, key=("customer_id", "currenc
 
 CUSTOMERS = writer.Shelf(CUSTOMER_ROWS, rank=10)
 BANK_ACCOUNTS = writer.Shelf(BANK_ACCOUNT_ROWS, rank=20)
-STANDINGS = writer.Shelf(STANDING_ROWS, rank=22)
+STANDINGS = writer.Shelf(
+    STANDING_ROWS, rank=22, guards=(("plans", "subject_id"), ("loans", "subject_id"))
+)
 CREDITS = writer.Shelf(CREDIT_ROWS, rank=25)
 
 CUSTOMER_BY_EMAIL = writer.Index(CUSTOMERS, ("email_folded",))

@@ -146,7 +146,9 @@ PAYMENTS_TABLE = Table(
 )
 
 LOANS = writer.Shelf(RowMap(LOANS_TABLE, Loan, key=("id",)), rank=31)
-PAYMENTS = writer.Shelf(RowMap(PAYMENTS_TABLE, Payment, key=("id",)), rank=33)
+PAYMENTS = writer.Shelf(
+    RowMap(PAYMENTS_TABLE, Payment, key=("id",)), rank=33, guards=(("loans", "loan_id"),)
+)
 
 LOAN_BY_ID = writer.Index(LOANS, ("id",))
 """For finding whose a loan is, before anything is locked: that never changes."""

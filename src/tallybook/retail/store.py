@@ -291,6 +291,7 @@ DRAWERS = writer.Shelf(RowMap(DRAWERS_TABLE, model.Drawer, key=("number",)), ran
 DENOMINATIONS = writer.Shelf(
     RowMap(DENOMINATIONS_TABLE, model.Denomination, key=("drawer_number", "value_minor")),
     rank=80,
+    guards=(("drawers", "drawer_number"),),
 )
 SESSIONS = writer.Shelf(
     RowMap(DRAWER_SESSIONS_TABLE, model.DrawerSession, key=("number",)), rank=81

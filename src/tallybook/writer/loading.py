@@ -168,6 +168,7 @@ class Loader:
             if self._highest is not None and _place(locks[0]) <= self._highest:
                 raise LockTooLateError(wanted.locks)
             self._highest = _place(locks[-1])
+            self.view.locked.update((shelf.name, key) for shelf, key in locks)
         by_shelf: dict[Shelf[Any], list[Any]] = {}
         for shelf, key in locks:
             by_shelf.setdefault(shelf, []).append(key)

@@ -41,8 +41,13 @@ class Shelf(Generic[R]):
         rank: int,
         is_sealed: bool = True,
         follows: Sequence[str] = (),
+        guards: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Declare the shelf; `follows` names columns that verify works out from other rows."""
+        """Declare the shelf; `follows` names columns that verify works out from other rows.
+
+        `guards` are shelves whose row, named by a column of this one's, is locked by whoever
+        changes a row here: it needs no lock of its own then.
+        """
         self.rows = rows
         self.rank = rank
         """Its place in the one global lock order, lower first; parents stand before children."""
@@ -54,6 +59,7 @@ class Shelf(Generic[R]):
         )
         """What of a row is sealed: all of it but what follows from other rows. A column that each
         sale changes, and that its documents add up to, then costs a sale no hash."""
+        self.guards = guards
         self.key_of: Callable[[R], Any] = rows.key_of
         self.indexes: list[Index[R]] = []
 
@@ -119,6 +125,8 @@ class View:
         """Under which key an index has a row, so that a change finds it without looking at all."""
         self._stored: dict[Shelf[Any], dict[Any, Any]] = {}
         """Rows as the database has them, whatever was decided since."""
+        self.locked: set[tuple[str, Any]] = set()
+        """Names of shelves and keys that were locked, whether or not there was a row."""
         self.strict = False
         """While deciding: to look at what was never asked for is no empty answer."""
 
@@ -160,6 +168,8 @@ class View:
         self._rows[shelf][key] = row
         if row is not None:
             self._stored.setdefault(shelf, {})[key] = row
+            # It may have been found before it was locked, and have changed since.
+            self._file(shelf, key, row)
 
     def take_rows(self, index: Index[Any], key: Any, rows: Sequence[Any]) -> None:
         """Lay the rows that an index found into the view; rows already decided stay so."""
@@ -185,6 +195,17 @@ class View:
         """Lay a decided row, whose key is given, over what was loaded."""
         self._rows[shelf][ident] = row
         self._decided[shelf][ident] = row
+        self._file(shelf, ident, row)
+
+    def is_guarded(self, shelf: Shelf[Any], ident: Any) -> bool:
+        """Tell whether nobody else can change a stored row: it is locked, or what guards it is."""
+        if (shelf.name, ident) in self.locked:
+            return True
+        row = self.stored_row(shelf, ident)
+        return any((name, getattr(row, column)) in self.locked for name, column in shelf.guards)
+
+    def _file(self, shelf: Shelf[Any], ident: Any, row: Any) -> None:
+        """Put a row where indexes find it that were asked before."""
         for index in shelf.indexes:
             found = self._found.get(index)
             if not found:

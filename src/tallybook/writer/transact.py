@@ -76,7 +76,8 @@ def transact(
 ) -> Trace:
     """Run a batch of commands in one transaction and commit it.
 
-    Starts again with all locks known where one came up out of order, which is rare.
+    Starts again with all locks known where one came up out of order, or where a row is to be
+    changed that nobody locked: what was decided on it may be of yesterday. Both are rare.
 
     Returns: what happened: one outcome a command, in their order, and the keys completed.
     Raises: the driver's errors (nothing is committed then); CommitUnknownError. Whatever
@@ -94,6 +95,8 @@ def transact(
                 stored = look_up(tx, view, commands)
                 loader.load(commands, early)
             batch = _decide_all(loader, commands, stored, moment, ids)
+            if unguarded := batch.unguarded(view):
+                raise LockTooLateError(unguarded)
             return _record(tx, journal, batch, view, moment)
         except LockTooLateError as late:
             tx.rollback()
@@ -119,6 +122,15 @@ class _Batch:
     events: list[Any] = field(default_factory=list)
     new_keys: dict[str, StoredCommand] = field(default_factory=dict)
     completed_keys: dict[str, Completion] = field(default_factory=dict)
+
+    def unguarded(self, view: View) -> set[tuple[Shelf[Any], Any]]:
+        """List the rows to be changed that somebody else could be changing too."""
+        return {
+            (shelf, ident)
+            for shelf, rows in self.changed.items()
+            for ident in rows
+            if not view.is_guarded(shelf, ident)
+        }
 
     def seals(self, view: View) -> Seals:
         """Sum up what the rows of this batch do to the seals of their tables."""
