@@ -14,6 +14,7 @@ from tallybook.bills.reading.formats import (
     read_date,
 )
 from tallybook.bills.reading.lexicon import Named
+from tallybook.bills.reading.margins import CREDIT, TORN, oddity
 from tallybook.bills.reading.mentions import PLAIN, Cues, Mention, date_mentions, money_mentions
 from tallybook.bills.reading.model import BAR, Reading, Span, Verdict
 from tallybook.bills.reading.patterns import Match, PatternSet
@@ -173,12 +174,11 @@ class _Filling:
             written, start, end = self.captured["amount"]
             before = self.content[max(0, start - 12) : start].decode(errors="replace")
             currency = currency_of(before.split(" ")[-1] or before, default)
-            minor = read_amount(written, currency)
             self._note("amount", written, start, end, self.rule.confidence)
-            if minor is None:
-                self.doubts.append("the amount can't be read")
-            return minor, currency
-        mentions = money_mentions(self.content, self.draft.cues.money, default)
+            return self._captured_minor("amount", currency), currency
+        mentions = money_mentions(
+            self.content, self.draft.cues.money, default, is_owed=not self.is_payment
+        )
         self._mentions = mentions
         ranks = _PAID_RANKS if self.is_payment else _DUE_RANKS
         if bill_type is AccountType.LOAN and not self.is_payment:
@@ -189,13 +189,27 @@ class _Filling:
                 return self._agreed(found, mentions)
         return None, mentions[0].currency if mentions else default
 
+    def _captured_minor(self, name: str, currency: str) -> int | None:
+        """Read an amount that the rule itself found, with what touches it there."""
+        written, start, end = self.captured[name]
+        why = oddity(self.content, start, end, is_owed=not self.is_payment)
+        minor = None if why else read_amount(written, currency)
+        if minor is None:
+            self._doubt_amount(why)
+        return minor
+
+    def _doubt_amount(self, why: str) -> None:
+        """Doubt an amount without a value; a credit where nothing is asked for is plain enough."""
+        if why != CREDIT or self.kind is not Kind.INFORMATION:
+            self.doubts.append(why or TORN)
+
     def _agreed(
         self, found: Sequence[Mention[int]], mentions: Sequence[Mention[int]]
     ) -> tuple[int | None, str]:
         first = found[0]
         values = {mention.value for mention in found}
         if None in values:
-            self.doubts.append("an amount can't be read")
+            self._doubt_amount(next(mention.why for mention in found if mention.value is None))
         elif len(values) > 1:
             self.doubts.append("two amounts, and nothing says which one is meant")
         elif len(mentions) > len(found):
@@ -216,7 +230,7 @@ class _Filling:
         if "minimum_due" in self.captured:
             written, start, end = self.captured["minimum_due"]
             self._note("minimum_due", written, start, end, self.rule.confidence)
-            return read_amount(written, currency)
+            return self._captured_minor("minimum_due", currency)
         for mention in self._mentions:
             if mention.role == "minimum":
                 self._note(
