@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -101,6 +102,7 @@ class _Filling:
         paid_from = self._field("paid_from") if self.is_payment else None
         if self.rule.verdict is Verdict.BILL:
             self._doubt_what_can_not_be(bill_type, amount, minimum, dates, is_other=is_other)
+            self._doubt_what_stands_alone(amount)
         return Reading(
             self.rule.verdict,
             rule=self.rule.name,
@@ -214,6 +216,8 @@ class _Filling:
             self.doubts.append("two amounts, and nothing says which one is meant")
         elif len(mentions) > len(found):
             rivals = self._rivals(first.role)
+            if self.is_payment and first.role != "paid":
+                rivals |= {"previous"}  # it may be the earlier bill's payment that is told
             if any(other.value != first.value and other.role in rivals for other in mentions):
                 # Another amount that nothing explains away may be the one that counts.
                 self.doubts.append("another amount may be the one that is meant")
@@ -355,6 +359,20 @@ class _Filling:
         if bill_on is not None and due < bill_on:
             self.doubts.append("the bill is dated after it is due")
 
+    def _doubt_what_stands_alone(self, amount: int | None) -> None:
+        """Doubt what a rule holds for a bill only beside another field, and sums that nobody owes.
+
+        A discount, a prize or a limit is no bill's amount: such a text may be an offer.
+        """
+        rule = self.rule
+        if rule.beside and not any(name in self.spans for name in rule.beside):
+            self.doubts.append("neither a date nor a number says which bill it is about")
+        if self.kind not in DEMANDS or amount is not None or "account_number" in self.spans:
+            return
+        promised = {mention.role for mention in self._mentions} <= _PROMISED
+        if self._mentions and promised and not _SAYS_DUE.search(self.draft.masked):
+            self.doubts.append("its only amounts are an offer's")
+
     def _note(self, name: str, written: str, start: int, end: int, confidence: int) -> None:
         text = self.draft.text
         if not text.is_plain:
@@ -369,6 +387,8 @@ _PAID_RANKS = ("paid", "emi", "bill", "total", PLAIN)
 _ALL_RIVALS = frozenset({"total", "bill", "emi", "paid", PLAIN})
 _RIVALS = {"total": frozenset({PLAIN})}
 """A total is more than its parts; beside anything else, another amount is a doubt."""
+_PROMISED = frozenset({"offer", "limit"})
+_SAYS_DUE = re.compile(rb"(?i)\b(?:over)?due\b|\b(?:generated|unpaid|outstanding)\b")
 _MONTH_FIRST = frozenset({"USD", "PHP"})
 """Where these are paid, many write the month before the day."""
 _RELATIVE: dict[str, int | None] = {"due_today": 0, "due_tomorrow": 1, "due_in_days": None}

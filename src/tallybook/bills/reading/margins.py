@@ -13,7 +13,7 @@ from tallybook.bills.reading.formats import CURRENCY, MONTH
 
 TORN = "an amount can't be read"
 CREDIT = "an amount that may stand to the customer's credit"
-_BEFORE = 32
+_BEFORE = 16
 """How far back to look. Units: bytes."""
 
 
@@ -26,7 +26,12 @@ _COUNTED = (
     r"|minutes?|times?|points?|gb|mb|am|pm|nos?|pcs|bills?|st|nd|rd|th)\b)"
 )
 """What a number of its own counts: "Rs 499 84 days" is no torn amount."""
-_DATED = rf"[-/.: ]*(?:st|nd|rd|th)?[-/.: ]*{MONTH}|[-/.:][0-9]"
+_DATED = rf"[-/.: ]{{0,3}}(?:st|nd|rd|th)?[-/.: ]{{0,3}}{MONTH}|[-/.:][0-9]"
+_ANYTHING_AFTER = re.compile(
+    rb"(?i)[-,'x*+=_`^~:/. ]{1,3}[0-9]|[oilk]| ?(?:[\x80-\xff]|k|l|crore|crs|mi|mn|billi|bn|tho|hun"
+    rb"|ha[zj]|sau)|(?:/-)? ?\(?cr"
+)
+"""Whether any of the patterns below may fit, which is seldom: one look instead of five."""
 _UNIT_AFTER = _compile(
     r" ?(?:lakhs?|lacs?|crores?|crs|millions?|mn|billions?|bn|thousands?|hundreds?|ha[zj]aa?r"
     r"|sau)\b| ?k(?![a-z0-9&'-]|\.[a-z0-9]| ?no\b| electric)|[kl]\b"
@@ -46,7 +51,7 @@ _GROUP_AFTER = _compile(
 )
 """More of it behind a blank: "Rs 1 02 340.50", "Rs 2, 451", "Rs 2451. 50"."""
 _GROUP_BEFORE = _compile(r"(?:^|[^0-9a-z*/.-])[0-9]{1,3}(?:,? |[.,'])\Z")
-_GROUP = re.compile(r"[0-9]{2,3}(?:,[0-9]{3})*(?:\.[0-9]+)?\Z")
+_GROUP = re.compile(rb"[0-9]{2,3}(?:,[0-9]{3})*(?:\.[0-9]+)?\Z")
 _CREDIT_AFTER = _compile(r"(?:/-)? ?\(?(?:cr\b|credit(?:\)| bal))")
 _SIGN = rf"{CURRENCY} ?[.:]? *"
 _CREDIT_BEFORE = _compile(
@@ -62,8 +67,15 @@ def oddity(content: bytes, start: int, end: int, *, is_owed: bool) -> str:
     `is_owed`: it is asked for; where money has moved, "Cr" behind it is no surprise.
     Units: byte offsets of the clean text.
     """
-    written = content[start:end].decode()
-    fraction = written.partition(".")[2]
+    if _ANYTHING_AFTER.match(content, end) is None:
+        after = ""
+    else:
+        after = _oddity_after(content, start, end, is_owed=is_owed)
+    return after or _oddity_before(content, start, end, is_owed=is_owed)
+
+
+def _oddity_after(content: bytes, start: int, end: int, *, is_owed: bool) -> str:
+    fraction = content[start:end].partition(b".")[2]
     if _UNIT_AFTER.match(content, end) or _MORE_AFTER.match(content, end):
         return TORN
     if len(fraction) < 2 and (
@@ -72,15 +84,21 @@ def oddity(content: bytes, start: int, end: int, *, is_owed: bool) -> str:
         or _is_figure(content[end : end + 5].decode(errors="ignore").lstrip()[:1])
     ):
         return TORN
+    if not _CREDIT_AFTER.match(content, end):
+        return ""
+    if is_owed:
+        return CREDIT
+    # So short, it may as well be in crores.
+    return TORN if len(fraction) == 1 or end - start < 3 else ""
+
+
+def _oddity_before(content: bytes, start: int, end: int, *, is_owed: bool) -> str:
     before = content[max(0, start - _BEFORE) : start]
-    if _GROUP.match(written) and _GROUP_BEFORE.search(before):
+    is_behind_a_figure = before.rstrip(b" ,.'")[-1:].isdigit()
+    if is_behind_a_figure and _GROUP.match(content, start, end) and _GROUP_BEFORE.search(before):
         return TORN
-    if _CREDIT_AFTER.match(content, end):
-        if is_owed:
-            return CREDIT
-        # So short, it may as well be in crores.
-        return TORN if len(fraction) == 1 or len(written) < 3 else ""
-    return CREDIT if is_owed and _CREDIT_BEFORE.search(before) else ""
+    may_be_signed = b"-" in before or b"(" in before or b"cr" in before.lower()
+    return CREDIT if is_owed and may_be_signed and _CREDIT_BEFORE.search(before) else ""
 
 
 def _is_figure(character: str) -> bool:
