@@ -31,7 +31,8 @@ _ANYTHING_AFTER = re.compile(
     rb"(?i)[-,'x*+=_`^~:/. ]{1,3}[0-9]|[oilk]| ?(?:[\x80-\xff]|k|l|crore|crs|mi|mn|billi|bn|tho|hun"
     rb"|ha[zj]|sau)|(?:/-)? ?\(?cr"
 )
-"""Whether any of the patterns below may fit, which is seldom: one look instead of five."""
+_ANYTHING_BEFORE = re.compile(rb"(?i)[-(]|cr\.? *\Z|[0-9](?:[.,']|,? )\Z")
+"""Whether any of the patterns below may fit, which is seldom: one look instead of many."""
 _UNIT_AFTER = _compile(
     r" ?(?:lakhs?|lacs?|crores?|crs|millions?|mn|billions?|bn|thousands?|hundreds?|ha[zj]aa?r"
     r"|sau)\b| ?k(?![a-z0-9&'-]|\.[a-z0-9]| ?no\b| electric)|[kl]\b"
@@ -67,11 +68,14 @@ def oddity(content: bytes, start: int, end: int, *, is_owed: bool) -> str:
     `is_owed`: it is asked for; where money has moved, "Cr" behind it is no surprise.
     Units: byte offsets of the clean text.
     """
-    if _ANYTHING_AFTER.match(content, end) is None:
-        after = ""
-    else:
+    if _ANYTHING_AFTER.match(content, end) is not None:
         after = _oddity_after(content, start, end, is_owed=is_owed)
-    return after or _oddity_before(content, start, end, is_owed=is_owed)
+        if after:
+            return after
+    near = max(0, start - _BEFORE)
+    if _ANYTHING_BEFORE.search(content, near, start) is None:
+        return ""
+    return _oddity_before(content[near:start], content[start:end], is_owed=is_owed)
 
 
 def _oddity_after(content: bytes, start: int, end: int, *, is_owed: bool) -> str:
@@ -92,13 +96,10 @@ def _oddity_after(content: bytes, start: int, end: int, *, is_owed: bool) -> str
     return TORN if len(fraction) == 1 or end - start < 3 else ""
 
 
-def _oddity_before(content: bytes, start: int, end: int, *, is_owed: bool) -> str:
-    before = content[max(0, start - _BEFORE) : start]
-    is_behind_a_figure = before.rstrip(b" ,.'")[-1:].isdigit()
-    if is_behind_a_figure and _GROUP.match(content, start, end) and _GROUP_BEFORE.search(before):
+def _oddity_before(before: bytes, written: bytes, *, is_owed: bool) -> str:
+    if _GROUP.match(written) and _GROUP_BEFORE.search(before):
         return TORN
-    may_be_signed = b"-" in before or b"(" in before or b"cr" in before.lower()
-    return CREDIT if is_owed and may_be_signed and _CREDIT_BEFORE.search(before) else ""
+    return CREDIT if is_owed and _CREDIT_BEFORE.search(before) else ""
 
 
 def _is_figure(character: str) -> bool:

@@ -144,7 +144,10 @@ class Reader:
 
     def _doubts_of(self, rule: Rule, kind: Kind | None, masked: bytes) -> list[str]:
         """Say what stands against a reading in the words of its text, whichever rule made it."""
-        doubts = [self.book.doubts[index] for index in self._doubts.matching(masked)]
+        found = self._doubts.found(masked)
+        if not found:
+            return []
+        doubts = [self.book.doubts[index] for index in sorted(found)]
         return [
             doubt.why
             for doubt in doubts

@@ -327,9 +327,7 @@ class _File:
         except PatternError as error:
             raise RuleFileError(self.name, self._line(section, number, key), str(error)) from error
 
-    def _maybe(
-        self, section: str, table: dict[str, Any], key: str, number: int
-    ) -> Pattern | None:
+    def _maybe(self, section: str, table: dict[str, Any], key: str, number: int) -> Pattern | None:
         return self._pattern(section, table, key, number) if key in table else None
 
     def _line(self, section: str, number: int, key: str | None = None) -> int:
