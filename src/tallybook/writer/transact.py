@@ -95,8 +95,7 @@ def transact(
                 stored = look_up(tx, view, commands)
                 loader.load(commands, early)
             batch = _decide_all(loader, commands, stored, moment, ids)
-            if unguarded := batch.unguarded(view):
-                raise LockTooLateError(unguarded)
+            batch.see_guarded(view)
             return _record(tx, journal, batch, view, moment)
         except LockTooLateError as late:
             tx.rollback()
@@ -123,14 +122,19 @@ class _Batch:
     new_keys: dict[str, StoredCommand] = field(default_factory=dict)
     completed_keys: dict[str, Completion] = field(default_factory=dict)
 
-    def unguarded(self, view: View) -> set[tuple[Shelf[Any], Any]]:
-        """List the rows to be changed that somebody else could be changing too."""
-        return {
+    def see_guarded(self, view: View) -> None:
+        """See that nobody else can be changing a row that is to be changed.
+
+        Raises: LockTooLateError with those that have no lock.
+        """
+        unguarded = {
             (shelf, ident)
             for shelf, rows in self.changed.items()
             for ident in rows
             if not view.is_guarded(shelf, ident)
         }
+        if unguarded:
+            raise LockTooLateError(unguarded)
 
     def seals(self, view: View) -> Seals:
         """Sum up what the rows of this batch do to the seals of their tables."""

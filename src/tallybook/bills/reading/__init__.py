@@ -2,5 +2,6 @@
 
 reader.py reads a text: text.py makes it plain, rulebook.py loads and checks the rules of
 rules/*.toml and patterns.py what they are written in, lexicon.py knows issuers. fields.py takes the
-fields out, from what mentions.py finds and formats.py understands. model.py holds the words.
+fields out, from what mentions.py finds and formats.py understands; margins.py sees what touches an
+amount. model.py holds the words.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -14,6 +15,7 @@ from tallybook.bills.reading.formats import (
     read_date,
 )
 from tallybook.bills.reading.lexicon import Named
+from tallybook.bills.reading.margins import CREDIT, TORN, oddity
 from tallybook.bills.reading.mentions import PLAIN, Cues, Mention, date_mentions, money_mentions
 from tallybook.bills.reading.model import BAR, Reading, Span, Verdict
 from tallybook.bills.reading.patterns import Match, PatternSet
@@ -100,6 +102,7 @@ class _Filling:
         paid_from = self._field("paid_from") if self.is_payment else None
         if self.rule.verdict is Verdict.BILL:
             self._doubt_what_can_not_be(bill_type, amount, minimum, dates, is_other=is_other)
+            self._doubt_what_stands_alone(amount)
         return Reading(
             self.rule.verdict,
             rule=self.rule.name,
@@ -173,12 +176,11 @@ class _Filling:
             written, start, end = self.captured["amount"]
             before = self.content[max(0, start - 12) : start].decode(errors="replace")
             currency = currency_of(before.split(" ")[-1] or before, default)
-            minor = read_amount(written, currency)
             self._note("amount", written, start, end, self.rule.confidence)
-            if minor is None:
-                self.doubts.append("the amount can't be read")
-            return minor, currency
-        mentions = money_mentions(self.content, self.draft.cues.money, default)
+            return self._captured_minor("amount", currency), currency
+        mentions = money_mentions(
+            self.content, self.draft.cues.money, default, is_owed=not self.is_payment
+        )
         self._mentions = mentions
         ranks = _PAID_RANKS if self.is_payment else _DUE_RANKS
         if bill_type is AccountType.LOAN and not self.is_payment:
@@ -189,17 +191,33 @@ class _Filling:
                 return self._agreed(found, mentions)
         return None, mentions[0].currency if mentions else default
 
+    def _captured_minor(self, name: str, currency: str) -> int | None:
+        """Read an amount that the rule itself found, with what touches it there."""
+        written, start, end = self.captured[name]
+        why = oddity(self.content, start, end, is_owed=not self.is_payment)
+        minor = None if why else read_amount(written, currency)
+        if minor is None:
+            self._doubt_amount(why)
+        return minor
+
+    def _doubt_amount(self, why: str) -> None:
+        """Doubt an amount without a value; a credit where nothing is asked for is plain enough."""
+        if why != CREDIT or self.kind is not Kind.INFORMATION:
+            self.doubts.append(why or TORN)
+
     def _agreed(
         self, found: Sequence[Mention[int]], mentions: Sequence[Mention[int]]
     ) -> tuple[int | None, str]:
         first = found[0]
         values = {mention.value for mention in found}
         if None in values:
-            self.doubts.append("an amount can't be read")
+            self._doubt_amount(next(mention.why for mention in found if mention.value is None))
         elif len(values) > 1:
             self.doubts.append("two amounts, and nothing says which one is meant")
         elif len(mentions) > len(found):
             rivals = self._rivals(first.role)
+            if self.is_payment and first.role != "paid":
+                rivals |= {"previous"}  # it may be the earlier bill's payment that is told
             if any(other.value != first.value and other.role in rivals for other in mentions):
                 # Another amount that nothing explains away may be the one that counts.
                 self.doubts.append("another amount may be the one that is meant")
@@ -216,7 +234,7 @@ class _Filling:
         if "minimum_due" in self.captured:
             written, start, end = self.captured["minimum_due"]
             self._note("minimum_due", written, start, end, self.rule.confidence)
-            return read_amount(written, currency)
+            return self._captured_minor("minimum_due", currency)
         for mention in self._mentions:
             if mention.role == "minimum":
                 self._note(
@@ -341,6 +359,20 @@ class _Filling:
         if bill_on is not None and due < bill_on:
             self.doubts.append("the bill is dated after it is due")
 
+    def _doubt_what_stands_alone(self, amount: int | None) -> None:
+        """Doubt what a rule holds for a bill only beside another field, and sums that nobody owes.
+
+        A discount, a prize or a limit is no bill's amount: such a text may be an offer.
+        """
+        rule = self.rule
+        if rule.beside and not any(name in self.spans for name in rule.beside):
+            self.doubts.append("neither a date nor a number says which bill it is about")
+        if self.kind not in DEMANDS or amount is not None or "account_number" in self.spans:
+            return
+        promised = {mention.role for mention in self._mentions} <= _PROMISED
+        if self._mentions and promised and not _SAYS_DUE.search(self.draft.masked):
+            self.doubts.append("its only amounts are an offer's")
+
     def _note(self, name: str, written: str, start: int, end: int, confidence: int) -> None:
         text = self.draft.text
         if not text.is_plain:
@@ -355,6 +387,8 @@ _PAID_RANKS = ("paid", "emi", "bill", "total", PLAIN)
 _ALL_RIVALS = frozenset({"total", "bill", "emi", "paid", PLAIN})
 _RIVALS = {"total": frozenset({PLAIN})}
 """A total is more than its parts; beside anything else, another amount is a doubt."""
+_PROMISED = frozenset({"offer", "limit"})
+_SAYS_DUE = re.compile(rb"(?i)\b(?:over)?due\b|\b(?:generated|unpaid|outstanding)\b")
 _MONTH_FIRST = frozenset({"USD", "PHP"})
 """Where these are paid, many write the month before the day."""
 _RELATIVE: dict[str, int | None] = {"due_today": 0, "due_tomorrow": 1, "due_in_days": None}

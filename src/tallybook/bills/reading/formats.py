@@ -54,9 +54,10 @@ _GONE_DAYS = 45
 def money_pattern(name: str) -> str:
     """Write the pattern of a currency in front of a number, which is kept under a name.
 
-    Indian texts put "Dr." or "Cr." between the two.
+    Indian texts put "Dr." or "Cr." between the two. A minus or a bracket there belongs to the
+    amount: see margins.
     """
-    return rf"{CURRENCY} ?[.:]? *(?:[dc]r\.? *)?(?P<{name}>{_SPACED}|{NUMBER})"
+    return rf"{CURRENCY} ?[.:]? *(?:[dc]r\.? *)?[-(]? ?(?P<{name}>{_SPACED}|{NUMBER})"
 
 
 @lru_cache(maxsize=4096)

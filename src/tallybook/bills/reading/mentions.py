@@ -8,6 +8,7 @@ from datetime import date
 from typing import Generic, TypeVar
 
 from tallybook.bills.reading.formats import currency_of, read_amount, read_date
+from tallybook.bills.reading.margins import oddity
 from tallybook.bills.reading.patterns import PatternSet, compile_pattern
 from tallybook.bills.reading.rulebook import Cue
 from tallybook.kernel.frozen import frozen
@@ -35,8 +36,6 @@ _BARE_CONFIDENCE = 80
 _NO_MONEY_AFTER = re.compile(
     rb"(?i)[0-9a-z%:]|[/.-](?:[0-9a-z])| ?(?:days?|months?|emis?|units?)\b"
 )
-_UNIT_AFTER = re.compile(rb"(?i) ?(?:lakhs?|lacs?|crores?|million|thousand)\b|[kl]\b")
-"""Written out in words, an amount is not what its figures say: it is left to a person."""
 _DATE = compile_pattern("{date}")
 
 
@@ -52,6 +51,8 @@ class Mention(Generic[V]):
     role: str
     confidence: int
     currency: str = ""
+    why: str = ""
+    """Why an amount has no value though its figures have: what touches it."""
 
 
 class Cues:
@@ -78,8 +79,10 @@ class Cues:
         return cue.name, cue.confidence
 
 
-def money_mentions(content: bytes, cues: Cues, default: str) -> list[Mention[int]]:
-    """Find the amounts of a text with their roles."""
+def money_mentions(
+    content: bytes, cues: Cues, default: str, *, is_owed: bool
+) -> list[Mention[int]]:
+    """Find the amounts of a text with their roles. `is_owed`: the text asks for money."""
     found: list[Mention[int]] = []
     for match in _MONEY.each(content):
         begin, stop = match.span()
@@ -98,8 +101,9 @@ def money_mentions(content: bytes, cues: Cues, default: str) -> list[Mention[int
             currency = currency_of(sign.decode(errors="replace"), default)
             role, confidence = cues.role(content, begin, end)
         written = match.text(group)
-        value = None if _UNIT_AFTER.match(content, end) else read_amount(written, currency)
-        found.append(Mention(value, written, start, end, role, confidence, currency))
+        why = oddity(content, start, end, is_owed=is_owed)
+        value = None if why else read_amount(written, currency)
+        found.append(Mention(value, written, start, end, role, confidence, currency, why))
     return found
 
 

@@ -53,6 +53,7 @@ class Reader:
         }
         """Rules for debits, as what they are where a biller got the money."""
         self._neutral = PatternSet(book.neutral)
+        self._doubts = PatternSet([doubt.pattern for doubt in book.doubts])
 
     def read(
         self, body: str, sender: str | None, day: date, *, day_is_sent: bool = False
@@ -62,9 +63,9 @@ class Reader:
         `day_is_sent`: the day is when the message was sent, so that a date years away from it is
         doubtful; an inbox imported years later has old dates for a good reason.
         """
-        if len(body) > BYTES_MOST or len((text := clean(body)).content) > BYTES_MOST:
-            return Reading(Verdict.UNKNOWN, doubts=("the text is longer than any bill",))
         code = sender_code(sender)
+        if len(body) > BYTES_MOST or len((text := clean(body)).content) > BYTES_MOST:
+            return self._too_long(clean(body[:BYTES_MOST]), code)
         masked = self._mask(text.content)
         for rule in self._candidates(text.content, masked, code):
             match = _match(rule, text.content, masked)
@@ -89,9 +90,11 @@ class Reader:
             self.lexicon.by_site(text.content) if issuer is None else None,
         )  # fmt: skip
         reading = fill(draft)
-        if rule.verdict is Verdict.BILL and is_personal(sender):
-            return self._suspect(reading, text)
-        return reading
+        if rule.verdict is not Verdict.BILL:
+            return reading
+        if doubts := self._doubts_of(rule, kind, masked):
+            reading = replace(reading, doubts=(*reading.doubts, *doubts))
+        return self._suspect(reading, text) if is_personal(sender) else reading
 
     def explain(self, body: str, sender: str | None) -> list[Tried]:
         """Tell what each rule made of a text, in the order in which they are tried."""
@@ -130,6 +133,28 @@ class Reader:
             found += own.found(content, masked)
         found.sort()
         return [self.book.rules[order] for order in found]
+
+    def _too_long(self, text: CleanText, code: str | None) -> Reading:
+        """Drop a one-time password from a text that is not read otherwise: its start is kept."""
+        masked = self._mask(text.content)
+        for rule in self._candidates(text.content, masked, code):
+            if rule.verdict is Verdict.OTP and _match(rule, text.content, masked) is not None:
+                return Reading(Verdict.OTP, rule=rule.name)
+        return Reading(Verdict.UNKNOWN, doubts=("the text is longer than any bill",))
+
+    def _doubts_of(self, rule: Rule, kind: Kind | None, masked: bytes) -> list[str]:
+        """Say what stands against a reading in the words of its text, whichever rule made it."""
+        found = self._doubts.found(masked)
+        if not found:
+            return []
+        doubts = [self.book.doubts[index] for index in sorted(found)]
+        return [
+            doubt.why
+            for doubt in doubts
+            if (not doubt.only_kinds or kind in doubt.only_kinds)
+            and (not doubt.only_rules or rule.name in doubt.only_rules)
+            and (doubt.unless is None or not doubt.unless.matches(masked))
+        ]
 
     def _mask(self, content: bytes) -> bytes:
         """Blank out set phrases that mean nothing, such as "ignore if already paid"."""
@@ -222,10 +247,12 @@ _THREAT = re.compile(
 
 def _match(rule: Rule, content: bytes, masked: bytes) -> Match | None:
     seen = content if rule.raw else masked
+    if rule.ignoring is not None:
+        seen = rule.ignoring.blank_out(seen)
     match = rule.pattern.search(seen)
     if match is None or (rule.unless is not None and rule.unless.matches(seen)):
         return None
-    return match
+    return match if rule.also is None or rule.also.matches(seen) else None
 
 
 # -- rules from files --------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 
 from tallybook.bills.model import AccountType, Kind
 from tallybook.bills.reading.model import Verdict
-from tallybook.bills.reading.patterns import Pattern, PatternError, compile_pattern
+from tallybook.bills.reading.patterns import FIELDS, Pattern, PatternError, compile_pattern
 from tallybook.kernel.frozen import frozen
 
 SHIPPED = Path(__file__).parent / "rules"
@@ -52,6 +52,12 @@ class Rule:
     kind: Kind | None
     pattern: Pattern
     unless: Pattern | None = None
+    also: Pattern | None = None
+    """What must be found besides, wherever it stands."""
+    ignoring: Pattern | None = None
+    """What is blanked out of the text before any of these are looked for."""
+    beside: frozenset[str] = frozenset()
+    """Fields of which one must be read as well, or a person looks."""
     senders: frozenset[str] = frozenset()
     """The biller's part of the headers it is for; empty: any."""
     bill_type: AccountType | None = None
@@ -65,6 +71,18 @@ class Rule:
     """Whether it sees the set phrases that mean nothing (`[[neutral]]`) too."""
     is_credit: bool = False
     order: int = 0
+
+
+@frozen
+class Doubt:
+    """Words that make what any rule reads doubtful, its sender's own rules included."""
+
+    why: str
+    pattern: Pattern
+    unless: Pattern | None = None
+    only_kinds: frozenset[str] = frozenset()
+    only_rules: frozenset[str] = frozenset()
+    """By name; empty: whichever rule read it."""
 
 
 @frozen
@@ -112,6 +130,7 @@ class Rulebook:
     not_names: set[str] = field(default_factory=set[str])
     """What those cues find and what is nobody's name, in small letters."""
     neutral: list[Pattern] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
 
     def add_rule(self, rule: Rule) -> None:
@@ -142,8 +161,9 @@ def read_rule_files(paths: Iterable[Path]) -> Rulebook:
                 path.name, int(line.group(1)) if line else len(source.splitlines()), str(error)
             ) from error
         found.extend(_File(path.name, source).take(content, book))
-    # A sender's own rules come before those for anyone, whichever file they stand in.
-    ordered = sorted(found, key=lambda rule: not rule.senders)
+    # A sender's own rules come before those for anyone, whichever file they stand in; and before
+    # all of them what may not be stored, whoever sent it.
+    ordered = sorted(found, key=lambda rule: (rule.verdict is not Verdict.OTP, not rule.senders))
     names: set[str] = set()
     for order, rule in enumerate(ordered):
         if rule.name in names:
@@ -180,6 +200,9 @@ class _File:
             book.type_cues.append((self._pattern("type", table, "pattern", number), kind[0]))
         for number, table in enumerate(content.pop("neutral", [])):
             book.neutral.append(self._pattern("neutral", table, "pattern", number))
+        book.doubts += [
+            self._doubt(table, number) for number, table in enumerate(content.pop("doubt", []))
+        ]
         for number, table in enumerate(content.pop("unnamed", [])):
             book.name_cues.append(
                 self._pattern("unnamed", table, "pattern", number, ignore_case=False)
@@ -193,8 +216,8 @@ class _File:
 
     def _rule(self, table: dict[str, Any], number: int, book: Rulebook) -> Rule:
         line = self._line("rule", number)
-        allowed = {"name", "kind", "pattern", "unless", "sender", "type", "issuer",
-                   "confidence", "doubt", "raw", "sample"}  # fmt: skip
+        allowed = {"name", "kind", "pattern", "unless", "also", "ignoring", "beside", "sender",
+                   "type", "issuer", "confidence", "doubt", "raw", "sample"}  # fmt: skip
         if unknown := set(table) - allowed:
             raise RuleFileError(self.name, line, f"a rule has no field {min(unknown)!r}")
         if "name" not in table or "kind" not in table or "pattern" not in table:
@@ -204,6 +227,8 @@ class _File:
             raise RuleFileError(self.name, line, f"there is no kind {kind_text!r}")
         bill_type, other_sort = self._bill_type(table.get("type"), line)
         pattern = self._pattern("rule", table, "pattern", number)
+        if unread := set(_texts(table.get("beside", ()))) - FIELDS:
+            raise RuleFileError(self.name, line, f"no field is called {min(unread)!r}")
         senders = frozenset(str(code).upper() for code in _texts(table.get("sender", ())))
         if not table.get("sample") and senders:
             raise RuleFileError(self.name, line, f"{table['name']}: no sample proves it")
@@ -214,7 +239,10 @@ class _File:
             verdict=_VERDICTS.get(kind_text, Verdict.BILL),
             kind=None if kind_text in _VERDICTS else Kind(kind_text),
             pattern=pattern,
-            unless=self._pattern("rule", table, "unless", number) if "unless" in table else None,
+            unless=self._maybe("rule", table, "unless", number),
+            also=self._maybe("rule", table, "also", number),
+            ignoring=self._maybe("rule", table, "ignoring", number),
+            beside=frozenset(str(name) for name in _texts(table.get("beside", ()))),
             senders=senders,
             bill_type=bill_type,
             other_sort=other_sort,
@@ -223,6 +251,20 @@ class _File:
             doubt=table.get("doubt"),
             raw=bool(table.get("raw", bool(senders))),
             is_credit=kind_text == "CREDIT",
+        )
+
+    def _doubt(self, table: dict[str, Any], number: int) -> Doubt:
+        if not {"why", "pattern"} <= set(table) <= {"why", "pattern", "unless", "kinds", "rules"}:
+            line = self._line("doubt", number)
+            raise RuleFileError(
+                self.name, line, "a doubt has why and pattern, and maybe unless, kinds and rules"
+            )
+        return Doubt(
+            why=str(table["why"]),
+            pattern=self._pattern("doubt", table, "pattern", number),
+            unless=self._maybe("doubt", table, "unless", number),
+            only_kinds=frozenset(_texts(table.get("kinds", ()))),
+            only_rules=frozenset(_texts(table.get("rules", ()))),
         )
 
     def _issuer(self, table: dict[str, Any], number: int) -> Issuer:
@@ -281,9 +323,12 @@ class _File:
         ignore_case: bool = True,
     ) -> Pattern:
         try:
-            return compile_pattern(str(table[key]), ignore_case=ignore_case)
+            return compile_pattern("|".join(_texts(table[key])), ignore_case=ignore_case)
         except PatternError as error:
             raise RuleFileError(self.name, self._line(section, number, key), str(error)) from error
+
+    def _maybe(self, section: str, table: dict[str, Any], key: str, number: int) -> Pattern | None:
+        return self._pattern(section, table, key, number) if key in table else None
 
     def _line(self, section: str, number: int, key: str | None = None) -> int:
         """Find the line of the n-th table of a section, or of one of its keys. Units: from 1."""

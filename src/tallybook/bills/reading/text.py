@@ -14,7 +14,7 @@ BYTES_MOST = 2048
 _BLANKS = dict.fromkeys([*range(0x09, 0x0E), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028,
                          0x2029, 0x202F, 0x205F, 0x3000], " ")  # fmt: skip
 _QUOTES = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2010: "-", 0x2011: "-",
-           0x2012: "-", 0x2013: "-", 0x2014: "-", 0x20A8: "₹"}  # fmt: skip
+           0x2012: "-", 0x2013: "-", 0x2014: "-", 0x2212: "-", 0x20A8: "₹"}  # fmt: skip
 _PLAIN = {**_BLANKS, **_QUOTES}
 _SIMPLE = re.compile(r"[\x20-\x7e₹]*\Z")
 
@@ -77,6 +77,8 @@ def _plain(character: str) -> str:
         return str(unicodedata.digit(character))
     if category[0] == "C" or character == "\u034f":
         return ""
+    if category == "No":
+        return character  # a raised 1 is a footnote, or more digits: nobody knows which
     # Full-width and mathematical letters read like plain ones to a person, so also to a rule.
     folded = unicodedata.normalize("NFKC", character)
     return folded if folded.isascii() and folded.isprintable() else character
