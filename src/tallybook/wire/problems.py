@@ -123,6 +123,15 @@ def refusing_trouble() -> Generator[None]:
     """Refuse a read that the database did not answer. Raises: Refused `busy`."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as trouble:
+    except (exc.DBAPIError, exc.TimeoutError) as trouble:
+        if not _is_passing(trouble):
+            raise
         _log.exception("a read failed")
         raise Refused(Refusal("busy")) from trouble
+
+
+def _is_passing(trouble: exc.DBAPIError | exc.TimeoutError) -> bool:
+    if isinstance(trouble, exc.OperationalError | exc.InterfaceError | exc.TimeoutError):
+        return True
+    # Such as one whose prepared statements fit no longer: another connection takes its place.
+    return trouble.connection_invalidated
