@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +22,7 @@ _log = logging.getLogger("tallybook.http")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}\Z")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _NO_ROUTE = "(none)"
 _ID = re.compile(r"(?:[a-z]{2,5}_[0-9a-f]{32}|[0-9]{1,6})\Z", re.ASCII)
 
@@ -119,6 +121,12 @@ class Envelope:
             await app(scope, receive, send_signed)
         except ClientDisconnect:
             status = status or 499
+        except asyncio.CancelledError:
+            if not status or held is not None:
+                # The server stops and waits no longer. What a write began goes on without it.
+                code = "shutting_down" if scope["method"] in _READS else "outcome_unknown"
+                await answer_problem(scope, Refusal(code))(scope, receive, send_signed)
+            raise
         except Exception:
             _log.exception("a request broke")
             if status and held is None:
