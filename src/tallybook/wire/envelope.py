@@ -121,18 +121,13 @@ class Envelope:
             await app(scope, receive, send_signed)
         except ClientDisconnect:
             status = status or 499
-        except asyncio.CancelledError:
-            if not status or held is not None:
-                # The server stops and waits no longer. What a write began goes on without it.
-                code = "shutting_down" if scope["method"] in _READS else "outcome_unknown"
-                await answer_problem(scope, Refusal(code))(scope, receive, send_signed)
-            raise
-        except Exception:
-            _log.exception("a request broke")
+        except (Exception, asyncio.CancelledError) as error:
+            refusal = _last_resort(error, scope, request_id)
             if status and held is None:
                 raise  # half an answer is out: only closing the connection can tell the client
-            broken = Refusal("internal_error", details={"request_id": request_id})
-            await answer_problem(scope, broken)(scope, receive, send_signed)
+            await answer_problem(scope, refusal)(scope, receive, send_signed)
+            if isinstance(error, asyncio.CancelledError):
+                raise
         finally:
             self._tell(scope, status, self._clock.monotonic() - started)
 
@@ -155,6 +150,15 @@ class Envelope:
             # Whatever else stood in the address could be anything, an account number too.
             told["subject_ids"] = [x for x in map(str, subjects.values()) if _ID.match(x)]
         _log.info("request", extra=told)
+
+
+def _last_resort(error: BaseException, scope: Scope, request_id: str) -> Refusal:
+    """Tell what is answered where nothing else was."""
+    if isinstance(error, asyncio.CancelledError):
+        # The server stops and waits no longer. What a write has begun goes on without it.
+        return Refusal("shutting_down" if scope["method"] in _READS else "outcome_unknown")
+    _log.error("a request broke", exc_info=error)
+    return Refusal("internal_error", details={"request_id": request_id})
 
 
 def _given_id(scope: Scope) -> str | None:
