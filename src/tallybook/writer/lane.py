@@ -40,9 +40,9 @@ RECENT_SECONDS = 30
 SLOW_SECONDS = 10
 """From when on a batch that is under way is told of as trouble."""
 
-_HELD = "another process holds the database"
-_SILENT = "the database does not answer"
-_FAILED = "the database failed"
+_HELD = "a write was given up: another process holds the database"
+_SILENT = "a write was given up: the database does not answer"
+_FAILED = "a write was given up: the database failed"
 
 
 class Lane:
@@ -67,7 +67,7 @@ class Lane:
         if begun_at is not None and now - begun_at > SLOW_SECONDS:
             return "a write has waited for too long"
         if given_up is not None and now - given_up[0] < RECENT_SECONDS:
-            return f"a write was given up: {given_up[1]}"
+            return given_up[1]
         return None
 
     def run(
@@ -104,7 +104,7 @@ class Lane:
             )
             return [refused(Refusal("internal_error"))], []
         except _GivenUpError as given_up:
-            _log.error("a write was given up: %s", given_up.why)
+            _log.error(given_up.why)  # one of the constants above: the log keeps no other words
             self._given_up = self._clock.monotonic(), given_up.why
             return [refused(given_up.refusal) for _ in commands], []
         except Exception:  # noqa: BLE001 - whatever broke, who waits must hear of it
