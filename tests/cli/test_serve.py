@@ -156,6 +156,24 @@ def test_weeks_can_be_played_where_no_money_moves(tmp_path: Path) -> None:
         server.stop()
 
 
+def test_a_write_that_outlasts_the_stop_is_told_as_unknown(tmp_path: Path) -> None:
+    """Another process holds the book while the server stops: the write may be stored yet."""
+    env = environment(TALLYBOOK_PROCESSOR_TIMEOUT_SECONDS="1", TALLYBOOK_RUN_ENABLED="false")
+    with serve(cwd=tmp_path, env=env) as server, ThreadPoolExecutor(1) as client:
+        with closing(sqlite3.connect(tmp_path / "billing.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            body = json.loads(NEW_CUSTOMER)
+            answer = client.submit(server.ask, "POST", "/api/v1/customers", body)
+            time.sleep(0.5)
+            server.process.send_signal(signal.SIGTERM)
+            status, refused = answer.result(30)
+            other.execute("ROLLBACK")
+        assert (status, refused["code"]) == (503, "outcome_unknown")
+        assert server.process.wait(30) == 0
+    with closing(sqlite3.connect(tmp_path / "billing.db")) as book:
+        assert book.execute("SELECT count(*) FROM customers").fetchone() == (1,)
+
+
 def test_a_slow_processors_answer_is_waited_for(tmp_path: Path) -> None:
     """Whoever stops the server while money is being asked for still hears what became of it."""
     with SlowProcessor() as bank, serve("--processor", bank.url, cwd=tmp_path) as server:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
+from tallybook.db.errors import Trouble, classify
 from tallybook.db.pipeline import Pipeline, Statement
 
 BEGIN, COMMIT = Statement(b"BEGIN"), Statement(b"COMMIT")
@@ -106,6 +107,31 @@ def test_a_connection_that_goes_is_told_as_gone(pipeline: Pipeline, postgres_url
         ending.join()
     with pytest.raises(psycopg.OperationalError):
         pipeline.run([COUNT])
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(
+    pipeline: Pipeline,
+    connection: psycopg.Connection[tuple[object, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tallybook.db.pipeline.SILENCE_SECONDS", 0.2)
+    with pytest.raises(psycopg.OperationalError, match="stopped answering") as raised:
+        pipeline.run([BEGIN, Statement(b"SELECT pg_sleep(5)"), COMMIT])
+    assert classify(raised.value) == (Trouble.LOST, None)
+    assert connection.closed
+
+
+def test_a_connection_without_its_statements_is_closed(
+    pipeline: Pipeline, connection: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    pipeline.run([COUNT])
+    connection.execute("ALTER TABLE things ADD COLUMN more text")
+    pipeline.run([COUNT])
+    connection.execute("DEALLOCATE ALL")
+    with pytest.raises(psycopg.errors.InvalidSqlStatementName) as raised:
+        pipeline.run([BEGIN, COUNT, COMMIT])
+    assert classify(raised.value) == (Trouble.STALE, None)
+    assert connection.closed
 
 
 def test_answers_that_can_not_be_read_are_not_left_to_the_next_run(

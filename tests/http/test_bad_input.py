@@ -127,6 +127,23 @@ def test_all_faults_are_named_and_nothing_is_repeated(served_on_sqlite: Served) 
     assert b"5551234567" not in refused.body
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b'{"amount": ' + b"9" * 400 + b"}", "a number has more than 30 digits"),
+        (b'{"amount": 0.' + b"9" * 400 + b"}", "a number has more than 60 characters"),
+        (b"[" * 5_000 + b"]" * 5_000, "it is nested deeper than 32 levels"),
+        (b'{"amount": NaN}', "NaN is not JSON"),
+    ],
+)
+def test_what_is_json_and_not_taken_is_not_called_something_else(
+    served_on_sqlite: Served, content: bytes, sentence: str
+) -> None:
+    refused = served_on_sqlite.post("/api/v1/customers", content=content)
+    assert refused.code == "body_malformed"
+    assert sentence in refused.json()["detail"]
+
+
 # -- size ------------------------------------------------------------------------------------------
 
 
@@ -183,6 +200,13 @@ def test_another_type_is_refused(standing_on_sqlite: Served, given: str) -> None
     assert (refused.status, refused.code) == (415, "content_type_unsupported")
 
 
+def test_a_packed_body_is_refused(standing_on_sqlite: Served) -> None:
+    for encoding in ("gzip", "br", "identity, gzip"):
+        headers = {"Content-Encoding": encoding}
+        refused = standing_on_sqlite.post("/api/v1/customers", content=text(), headers=headers)
+        assert (refused.status, refused.code) == (415, "content_type_unsupported")
+
+
 @pytest.mark.parametrize(
     "given", ["application/json", "Application/JSON", 'application/json; charset="UTF-8"']
 )
@@ -224,6 +248,14 @@ def test_json_is_taken_however_it_is_announced(served_on_sqlite: Served, given: 
         ("/api/v1/ledger/accounts/7/statement", 404, "account_not_found"),
         ("/api/v1/ledger/accounts/x/statement", 404, "id_invalid"),
         ("/api/v1/ledger/accounts/" + "9" * 30 + "/statement", 404, "id_invalid"),
+        ("/api/v1/ledger/accounts?as_of=2026-W48-1", 422, "date_invalid"),
+        ("/api/v1/advances?customer_id=zzz", 422, "field_invalid"),
+        ("/api/v1/loans?customer_id=zzz", 422, "field_invalid"),
+        ("/api/v1/bills?customer_id=zzz", 422, "field_invalid"),
+        ("/api/v1/bill-accounts?customer_id=zzz", 422, "field_invalid"),
+        ("/api/v1/messages?customer_id=zzz", 422, "field_invalid"),
+        ("/api/v1/transactions?customer_id=zzz", 422, "field_invalid"),
+        ("/api/v1/review-items?customer_id=zzz", 422, "field_invalid"),
         ("/api/v1/events?after=-1", 422, "field_invalid"),
         ("/api/v1/events?after=" + "9" * 5_000, 422, "field_invalid"),
     ],
@@ -258,4 +290,12 @@ def test_a_write_takes_no_query(standing_on_sqlite: Served) -> None:
 def test_a_method_that_is_not_taken_is_named(standing_on_sqlite: Served, method: str) -> None:
     refused = standing_on_sqlite.send(method, "/api/v1/customers")
     assert (refused.status, refused.code) == (405, "method_not_allowed")
-    assert {"GET", "POST"} & {part.strip() for part in refused.headers["allow"].split(",")}
+    assert refused.headers["allow"] == "GET, HEAD, POST"
+
+
+def test_a_head_is_answered_as_a_get_without_its_body(standing_on_sqlite: Served) -> None:
+    asked = standing_on_sqlite.get("/api/v1/customers")
+    head = standing_on_sqlite.send("HEAD", "/api/v1/customers")
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-length"] == str(len(asked.body))
+    assert standing_on_sqlite.send("HEAD", "/api/v1/perform_advance").status == 405

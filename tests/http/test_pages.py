@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import sqlite3
 from typing import Any
 
 import pytest
@@ -55,6 +56,36 @@ def test_a_server_is_ready_while_it_can_write(served: Served) -> None:
     assert ready.status == 503
     assert ready.json()["checks"]["writer"] == "the writer is not running"
     assert served.get("/healthz").status == 200
+
+
+def test_a_server_is_not_ready_after_a_write_that_was_given_up(
+    served_on_sqlite: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tallybook.writer.lane.transact", full)
+        assert served_on_sqlite.post("/api/v1/customers", ASHA).code == "busy"
+    ready = served_on_sqlite.get("/readyz")
+    assert ready.status == 503
+    assert ready.json()["checks"]["writer"] == "a write was given up: the database failed"
+    assert served_on_sqlite.post("/api/v1/customers", ASHA).status == 201
+    assert served_on_sqlite.get("/readyz").status == 200
+
+
+def test_a_server_is_ready_again_soon_where_nothing_is_written(
+    served_on_sqlite: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is told that it is not ready may send it nothing: then no write can show that it is."""
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("tallybook.writer.lane.transact", full)
+    monkeypatch.setattr("tallybook.writer.lane.RECENT_SECONDS", 0)
+    assert served_on_sqlite.post("/api/v1/customers", ASHA).code == "busy"
+    assert served_on_sqlite.get("/readyz").status == 200
 
 
 def test_a_server_on_an_older_database_is_not_ready(

@@ -1,6 +1,7 @@
 """Answers that the server writes in one piece are what they would be in two."""
 
 import asyncio
+import json
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -106,6 +107,56 @@ def test_whole_answers_are_those_of_two_pieces(name: str) -> None:
     usual, whole = (asyncio.run(talk(protocol, work)) for protocol in PROTOCOLS)
     assert usual[0].startswith(b"HTTP/1.1 ")
     assert whole == usual
+
+
+MALFORMED = {
+    "no HTTP": b"hello\r\n\r\n",
+    "a long address": b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a control character": b"GET /plain HTTP/1.1\r\nHost: x\r\nX-Odd: a\x01b\r\n\r\n",
+    "a method in small letters": b"get /plain HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two lengths": b"POST /echo HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy",
+    "a chunk of no size": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_what_is_not_http_is_refused_with_a_problem(name: str) -> None:
+    async def work(port: int) -> Sequence[bytes]:
+        return [await exchange(port, MALFORMED[name])]
+
+    (answer,) = asyncio.run(talk(WholeAnswers, work))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert b"x-request-id: -" in head
+    assert b"x-content-type-options: nosniff" in head
+    assert json.loads(body)["code"] == "request_malformed"
+
+
+def test_what_came_before_it_is_answered_first() -> None:
+    """Else the first request, which may be in the book, would seem to be refused."""
+
+    async def work(port: int) -> Sequence[bytes]:
+        both = asking("/echo", method="POST", body="first") + b"hello\r\n\r\n"
+        three = asking("/plain") + both
+        return [await exchange(port, both), await exchange(port, three)]
+
+    answer, answers = asyncio.run(talk(WholeAnswers, work))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"first")
+    assert answers.count(b"HTTP/1.1 200 ") == 2
+    assert b" 400 " not in answer + answers
+
+
+def test_other_protocols_are_not_advertised(caplog: pytest.LogCaptureFixture) -> None:
+    asked = asking("/plain", headers=f"Upgrade: websocket\r\nConnection: upgrade\r\n{LAST}")
+
+    async def work(port: int) -> Sequence[bytes]:
+        return [await exchange(port, asked)]
+
+    (answer,) = asyncio.run(talk(WholeAnswers, work))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert "install" not in caplog.text
 
 
 def test_a_header_never_begins_another_one() -> None:

@@ -30,10 +30,9 @@ from tallybook.collection.model import PlanStatus
 from tallybook.collection.rules import plan_rows
 from tallybook.customers.operations import number_hash
 from tallybook.customers.views import CUSTOMER_PREFIX
-from tallybook.kernel.ids import parse_id
 from tallybook.kernel.money import parse_amount, parse_positive_amount
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.wire.calls import Call, path_id
+from tallybook.wire.calls import Call, path_id, query_id
 from tallybook.wire.context import InContext
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
 from tallybook.wire.fields import Amount, Body, CurrencyCode, Day, Text
@@ -155,7 +154,7 @@ def list_advances(
     status: AdvanceStatus | None = None,
 ) -> Any:  # noqa: ANN401 - the response model tells
     """List advances with their plans, the newest first."""
-    customer = None if customer_id is None else _customer(customer_id)
+    customer = query_id(CUSTOMER_PREFIX, customer_id, param="customer_id")
     with context.database.snapshot() as connection:
         found = queries.list_whole_advances(
             connection,
@@ -180,17 +179,6 @@ def read_advance(context: InContext, advance_id: str) -> Any:  # noqa: ANN401 - 
     if whole is None:
         raise Refused(Refusal("advance_not_found"))
     return _show(whole)
-
-
-def _customer(text: str) -> str:
-    ident = parse_id(CUSTOMER_PREFIX, text)
-    if ident is None:
-        details = {
-            "field": "customer_id",
-            "problem": f"it is not an id that starts with {CUSTOMER_PREFIX}_",
-        }
-        raise Refused(Refusal("field_invalid", param="customer_id", details=details))
-    return ident
 
 
 def _show(whole: WholeAdvance) -> dict[str, Any]:

@@ -12,6 +12,15 @@ from typing import Any, Protocol
 from tallybook.db.tables import RowMap
 from tallybook.kernel.frozen import frozen
 
+WATCHED = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+"""How a connection to PostgreSQL notices that the other side is gone: within a minute where nothing
+is said, in half of one where something is. What the database's URL says goes before it."""
+
 
 @frozen
 class Select:

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 
-from tallybook.db.dialect import WriteConnection
+from tallybook.db.dialect import WATCHED, WriteConnection
+from tallybook.db.errors import STALE_STATES
 from tallybook.db.sqlite import PRAGMAS, SqliteConnection
 from tallybook.kernel.frozen import frozen
 
@@ -143,6 +144,7 @@ def _postgres_engine(url: URL, pool_size: int, pool_overflow: int) -> Engine:
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
         connect_args={
+            **{name: value for name, value in WATCHED.items() if name not in url.query},
             "connect_timeout": 5,
             "application_name": "tallybook reader",
             "options": "-c timezone=UTC -c statement_timeout=60s"
@@ -150,7 +152,17 @@ def _postgres_engine(url: URL, pool_size: int, pool_overflow: int) -> Engine:
         },
     )
     _ping_when_rested(engine)
+    _drop_when_stale(engine)
     return engine
+
+
+def _drop_when_stale(engine: Engine) -> None:
+    """Let go of all connections whose prepared statements no longer fit the tables."""
+
+    @event.listens_for(engine, "handle_error")
+    def drop(context: Any) -> None:
+        if getattr(context.original_exception, "sqlstate", None) in STALE_STATES:
+            context.is_disconnect = True
 
 
 def _ping_when_rested(engine: Engine) -> None:

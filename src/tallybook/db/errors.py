@@ -11,6 +11,9 @@ from sqlalchemy import Index, PrimaryKeyConstraint, UniqueConstraint
 
 from tallybook.db.metadata import METADATA
 
+STALE_STATES = ("0A000", "26000")
+"""A plan that no longer fits the table since a column's type was changed, and a prepared statement
+that the server does not have: a connection on which one came up is of no more use."""
 _MACHINE_STATES = ("53", "58", "25006", "57014")
 """Resources, the operating system, a read-only server, a statement that took too long. Each of
 their errors is an OperationalError of its own, like those of a connection that is gone."""
@@ -23,6 +26,7 @@ class Trouble(Enum):
     CONSTRAINT = "a row would break a named constraint: one command's fault, or a race on a key"
     DATA = "the database can't take a value: one command's fault"
     LOST = "the connection is gone: what was not committed is undone, a COMMIT is unknown"
+    STALE = "nothing was committed, and the connection is closed: run it again on a new one"
     MACHINE = "the disk is full, the file is read-only, memory is short: nobody's command"
 
 
@@ -50,6 +54,8 @@ def _classify_postgresql(error: BaseException) -> tuple[Trouble, str | None]:
         return Trouble.CONSTRAINT, error.diag.constraint_name
     if isinstance(error, pg.DataError):
         return Trouble.DATA, None
+    if isinstance(error, psycopg.Error) and error.sqlstate in STALE_STATES:
+        return Trouble.STALE, None
     if isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(_MACHINE_STATES):
         return Trouble.MACHINE, None
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

@@ -17,7 +17,11 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGresult
 
+from tallybook.db.errors import STALE_STATES
 from tallybook.kernel.frozen import frozen
+
+SILENCE_SECONDS = 65
+"""How long a server may say nothing, a little longer than one statement may take."""
 
 Rows = list[tuple[Any, ...]]
 
@@ -63,7 +67,8 @@ class Pipeline:
         """Send statements and give the rows of each, in order.
 
         Raises: psycopg.Error: what the first of them to fail said, and none after it was run;
-            OperationalError where the connection is gone.
+            OperationalError where the connection is gone, or the server has stopped answering.
+            The connection is closed then, and where what was prepared on it fits no longer.
         """
         if any(0 in value for each in statements for value in each.parameters):
             # libpq would take it for the end of the parameter.
@@ -80,7 +85,10 @@ class Pipeline:
             self._connection.close()
             raise
         if failed is not None:
-            raise error_from_result(failed)
+            error = error_from_result(failed)
+            if error.sqlstate in STALE_STATES:
+                self._connection.close()
+            raise error
         return answers
 
     def send(self, statement: Statement) -> Sent:
@@ -105,7 +113,7 @@ class Pipeline:
         socket = self._libpq.socket
         self._waiting.modify(socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
         while self._libpq.flush():
-            self._waiting.select()
+            self._wait()
         self._waiting.modify(socket, selectors.EVENT_READ)
 
     def receive(self, sent: Sequence[Sent]) -> tuple[list[Rows], PGresult | None]:
@@ -143,9 +151,14 @@ class Pipeline:
 
     def _next(self) -> PGresult | None:
         while self._libpq.is_busy():
-            self._waiting.select()
+            self._wait()
             self._libpq.consume_input()
         return self._libpq.get_result()
+
+    def _wait(self) -> None:
+        """Wait for the network. Raises: OperationalError where nothing comes for too long."""
+        if not self._waiting.select(SILENCE_SECONDS):
+            raise psycopg.OperationalError("the server has stopped answering")
 
     def _last_words(self) -> str:
         return self._libpq.error_message.decode(errors="replace").strip()

@@ -14,9 +14,10 @@ from typing import Any
 
 import psycopg
 from psycopg.adapt import Buffer, Loader
+from psycopg.conninfo import conninfo_to_dict
 from pydantic_core import to_json
 
-from tallybook.db.dialect import Accumulate, Insert, Select, Step, Tx, Update
+from tallybook.db.dialect import WATCHED, Accumulate, Insert, Select, Step, Tx, Update
 from tallybook.db.pipeline import Pipeline, Statement
 from tallybook.db.tables import RowMap
 
@@ -63,8 +64,11 @@ class PostgresConnection:
         return Pipeline(connection)
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        given = conninfo_to_dict(self._conninfo)
+        watched: dict[str, Any] = {k: v for k, v in WATCHED.items() if k not in given}
         connection = psycopg.connect(
             self._conninfo,
+            **watched,
             autocommit=True,
             connect_timeout=5,
             application_name="tallybook writer",

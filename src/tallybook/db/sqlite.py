@@ -18,6 +18,9 @@ from tallybook.db.tables import RowMap
 ROWS_TOGETHER = 16
 """How many rows one INSERT brings; SQLite takes 32,766 values in one statement."""
 
+LOCK_SECONDS = 5
+"""How long the writer waits for another process's write lock at a time."""
+
 PRAGMAS = (
     "PRAGMA busy_timeout = 10000",
     "PRAGMA journal_mode = WAL",
@@ -46,6 +49,7 @@ class SqliteConnection:
             # A statement of many rows notes what it would have to undo: in a file it cost a batch
             # a fifteenth of its processor time. Reads keep theirs in files: they may be large.
             self._connection.execute("PRAGMA temp_store = MEMORY")
+            self._connection.execute(f"PRAGMA busy_timeout = {int(LOCK_SECONDS * 1000)}")
         self._connection.execute("BEGIN IMMEDIATE")
         return _SqliteTx(self._connection)
 

@@ -169,7 +169,7 @@ def _add_health(app: FastAPI, engine: Context, metrics: Metrics) -> None:
         """Say whether calls can be served: the database answers, is migrated, and is written."""
         checks = {
             "database": _database_trouble(engine),
-            "writer": None if engine.door.is_open else "the writer is not running",
+            "writer": engine.door.trouble if engine.door.is_open else "the writer is not running",
         }
         ready = not any(checks.values())
         return JSONResponse(

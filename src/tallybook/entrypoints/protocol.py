@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from contextvars import copy_context
 from functools import partial
 from typing import cast
 
+from pydantic_core import to_json
 from starlette.types import Message, Scope
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -12,11 +15,18 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from tallybook.wire.envelope import WRITE_WHOLE
+from tallybook.ambient.fresh import FreshIds
+from tallybook.ambient.logs import REQUEST_ID
+from tallybook.kernel.refusal import Refusal, problem
+from tallybook.wire.envelope import SECURITY_HEADERS, WRITE_WHOLE
+from tallybook.wire.problems import PROBLEM_TYPE
+
+_log = logging.getLogger("tallybook.http")
+_IDS = FreshIds()
 
 
 class WholeAnswers(HttpToolsProtocol):
-    """Offers to write an answer's head and body together.
+    """Offers to write an answer's head and body together, and refuses as everything here does.
 
     Uvicorn writes them one after another and looks at each header by itself, with two patterns:
     a fifth of what a short call cost the event loop.
@@ -27,6 +37,42 @@ class WholeAnswers(HttpToolsProtocol):
         super().on_headers_complete()
         scope = cast("Scope", self.scope)
         scope["extensions"] = {WRITE_WHOLE: partial(_write, self.cycle)}
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, with a problem; what was asked before it is answered first."""
+        del msg
+        waiting = self.cycle
+        if waiting is not None and not waiting.response_complete:  # pyright: ignore[reportUnnecessaryComparison] - there is none before the first request
+            if self.pipeline or not waiting.more_body:
+                # Whoever sent both would take this for the answer to the first.
+                waiting.keep_alive = False
+                self.flow.pause_reading()
+                return
+            waiting.disconnected = True
+            waiting.message_event.set()
+        if self.transport.is_closing():
+            return
+        copy_context().run(self._refuse)
+
+    def _refuse(self) -> None:
+        request_id = _IDS.fresh()
+        REQUEST_ID.set(request_id)
+        refusal = Refusal("request_malformed")
+        body = to_json(problem(refusal))
+        headers = (
+            (b"content-type", PROBLEM_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            *SECURITY_HEADERS,
+            (b"x-request-id", request_id.encode()),
+            (b"connection", b"close"),
+        )
+        head = STATUS_LINE[400] + b"".join([b"%b: %b\r\n" % pair for pair in headers])
+        self.transport.write(b"".join((head, b"\r\n", body)))
+        self.transport.close()
+        _log.info("request", extra={"refusal": refusal.code, "status": 400})
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: there is no other protocol here, and none to be installed."""
 
 
 async def _write(cycle: RequestResponseCycle, start: Message, message: Message) -> bool:

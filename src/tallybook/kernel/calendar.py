@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from calendar import monthrange
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 """Dates outside are refused at the door: they are typing errors, and SQL has other limits."""
+_WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 def add_months(anchor: date, months: int) -> date:
@@ -53,12 +55,12 @@ def business_date(instant: datetime, zone: str) -> date:
 
 
 def parse_date(text: str) -> date | None:
-    """Read YYYY-MM-DD, or None where it is not a plausible date.
+    """Read YYYY-MM-DD, or None where it is not a plausible date. Weeks of a year are none.
 
     >>> parse_date("2026-02-31"), parse_date("20260203"), parse_date("2026-02-03")
     (None, None, datetime.date(2026, 2, 3))
     """
-    if len(text) != len("2026-02-03") or text[4] != "-" or not text.isascii():
+    if not _WRITTEN.fullmatch(text):
         return None
     try:
         day = date.fromisoformat(text)

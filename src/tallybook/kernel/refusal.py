@@ -88,13 +88,13 @@ _IN_ORDER: dict[str, RefusalKind] = {
     "method_not_allowed": RefusalKind(405, "This address does not take that method."),
     "request_malformed": RefusalKind(400, "The request is not one that HTTP allows here."),
     "content_type_unsupported": RefusalKind(
-        415, "Send the body as application/json (or the type that this call names)."
+        415,
+        "Send the body as application/json (or the type that this call names), as it is: without"
+        " a Content-Encoding.",
     ),
     "body_too_large": RefusalKind(413, "The body is larger than the {limit} bytes allowed here."),
     "body_too_slow": RefusalKind(408, "The body took too long to arrive. Send it again."),
-    "body_malformed": RefusalKind(
-        422, "The body is not one JSON value in UTF-8, without NaN and without repeated keys."
-    ),
+    "body_malformed": RefusalKind(422, "The body can't be taken as JSON: {problem}."),
     "field_invalid": RefusalKind(422, "The field '{field}' is not valid: {problem}."),
     "key_invalid": RefusalKind(
         422, "An Idempotency-Key is 1 to 255 printable ASCII characters without spaces at its ends."
@@ -129,7 +129,9 @@ _IN_ORDER: dict[str, RefusalKind] = {
         "The amount is not one: a positive decimal string or integer in major units, with no more"
         " decimals than the currency has.",
     ),
-    "date_invalid": RefusalKind(422, "The date is not a calendar date written YYYY-MM-DD."),
+    "date_invalid": RefusalKind(
+        422, "The date is not a calendar date of the years 1900 to 2200, written YYYY-MM-DD."
+    ),
     "date_in_future": RefusalKind(422, "The date lies after today, {today}."),
     "date_too_old": RefusalKind(
         422, "The date lies more than {days} days back. Only imports may reach further."

@@ -65,10 +65,12 @@ def _refuse_longer(length: int, limit: int) -> None:
 
 
 def check_type(headers: Mapping[bytes, bytes], *allowed: str) -> None:
-    """See that a body is of an allowed type, in UTF-8 where it names a character set.
+    """See that a body is of an allowed type, in UTF-8 where it names a character set, not packed.
 
     Raises: Refused `content_type_unsupported`.
     """
+    if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
+        raise Refused(Refusal("content_type_unsupported", details={"allowed": list(allowed)}))
     given = headers.get(b"content-type", b"").decode("latin-1")
     if given in allowed:
         return

@@ -84,6 +84,17 @@ def path_id(prefix: str, text: str) -> str:
     return ident
 
 
+def query_id(prefix: str, text: str | None, *, param: str) -> str | None:
+    """Read an id out of a query, where there is one. Raises: Refused `field_invalid`."""
+    if text is None:
+        return None
+    ident = parse_id(prefix, text)
+    if ident is None:
+        details = {"field": param, "problem": f"it is not an id that starts with {prefix}_"}
+        raise Refused(Refusal("field_invalid", param=param, details=details))
+    return ident
+
+
 def body_id(prefix: str, text: str, *, param: str, code: str) -> str:
     """Read an id out of a body; nonsense is refused as an id that nothing has would be."""
     ident = parse_id(prefix, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +22,7 @@ _log = logging.getLogger("tallybook.http")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}\Z")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _NO_ROUTE = "(none)"
 _ID = re.compile(r"(?:[a-z]{2,5}_[0-9a-f]{32}|[0-9]{1,6})\Z", re.ASCII)
 
@@ -119,12 +121,13 @@ class Envelope:
             await app(scope, receive, send_signed)
         except ClientDisconnect:
             status = status or 499
-        except Exception:
-            _log.exception("a request broke")
+        except (Exception, asyncio.CancelledError) as error:
+            refusal = _last_resort(error, scope, request_id)
             if status and held is None:
                 raise  # half an answer is out: only closing the connection can tell the client
-            broken = Refusal("internal_error", details={"request_id": request_id})
-            await answer_problem(scope, broken)(scope, receive, send_signed)
+            await answer_problem(scope, refusal)(scope, receive, send_signed)
+            if isinstance(error, asyncio.CancelledError):
+                raise
         finally:
             self._tell(scope, status, self._clock.monotonic() - started)
 
@@ -147,6 +150,15 @@ class Envelope:
             # Whatever else stood in the address could be anything, an account number too.
             told["subject_ids"] = [x for x in map(str, subjects.values()) if _ID.match(x)]
         _log.info("request", extra=told)
+
+
+def _last_resort(error: BaseException, scope: Scope, request_id: str) -> Refusal:
+    """Tell what is answered where nothing else was."""
+    if isinstance(error, asyncio.CancelledError):
+        # The server stops and waits no longer. What a write has begun goes on without it.
+        return Refusal("shutting_down" if scope["method"] in _READS else "outcome_unknown")
+    _log.error("a request broke", exc_info=error)
+    return Refusal("internal_error", details={"request_id": request_id})
 
 
 def _given_id(scope: Scope) -> str | None:

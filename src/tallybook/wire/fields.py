@@ -75,7 +75,9 @@ def _amount(value: object) -> int | str | Decimal:
 def _date(value: object) -> date:
     day = parse_date(value) if isinstance(value, str) else None
     if day is None:
-        raise PydanticCustomError("date_invalid", "it is not a date written YYYY-MM-DD")
+        raise PydanticCustomError(
+            "date_invalid", "it is not a date of 1900 to 2200 written YYYY-MM-DD"
+        )
     return day
 
 

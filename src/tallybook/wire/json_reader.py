@@ -12,6 +12,7 @@ DEPTH_MAX = 32
 """How deep arrays and objects may be nested. No call of ours needs more than five."""
 INTEGER_DIGITS_MAX = 30
 FRACTION_CHARACTERS_MAX = 60
+_TOO_DEEP = f"it is nested deeper than {DEPTH_MAX} levels"
 
 
 def read_json(body: bytes) -> object:
@@ -36,10 +37,10 @@ def read_json(body: bytes) -> object:
     except json.JSONDecodeError as error:
         _refuse(f"it is not JSON at line {error.lineno}, column {error.colno}")
     except RecursionError:
-        _refuse("it is nested too deep")
+        _refuse(_TOO_DEEP)
     # Each walk is for the rare body only: most are flat and have no escapes.
     if text.count("[") + text.count("{") > DEPTH_MAX and _is_too_deep(value):
-        _refuse("it is nested too deep")
+        _refuse(_TOO_DEEP)
     if "\\u" in text and not _is_storable(value):
         _refuse("it has a character that is none: half a surrogate pair, or U+0000")
     return value
@@ -58,13 +59,13 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _integer(digits: str) -> int:
     if len(digits) > INTEGER_DIGITS_MAX:
-        _refuse("a number has too many digits")
+        _refuse(f"a number has more than {INTEGER_DIGITS_MAX} digits")
     return int(digits)
 
 
 def _fraction(digits: str) -> Decimal:
     if len(digits) > FRACTION_CHARACTERS_MAX:
-        _refuse("a number has too many digits")
+        _refuse(f"a number has more than {FRACTION_CHARACTERS_MAX} characters")
     try:
         return Decimal(digits)
     except ArithmeticError:

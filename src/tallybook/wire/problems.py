@@ -13,6 +13,7 @@ from sqlalchemy import exc
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from tallybook.ambient.logs import mask
@@ -115,7 +116,20 @@ async def _http(request: Request, error: Exception) -> Response:
         code = "internal_error"
     else:
         code = _OF_STATUS.get(raised.status_code, "request_malformed")
-    return answer_problem(request.scope, Refusal(code), raised.headers)
+    headers = raised.headers
+    if code == "method_not_allowed":
+        headers = {**(headers or {}), "Allow": ", ".join(_methods_at(request.scope))}
+    return answer_problem(request.scope, Refusal(code), headers)
+
+
+def _methods_at(scope: Scope) -> list[str]:
+    """List what an address takes: each method has a route of its own."""
+    methods: set[str] = set()
+    for route in scope["app"].router.routes:
+        match, _ = route.matches(scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 @contextmanager
@@ -123,6 +137,15 @@ def refusing_trouble() -> Generator[None]:
     """Refuse a read that the database did not answer. Raises: Refused `busy`."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as trouble:
+    except (exc.DBAPIError, exc.TimeoutError) as trouble:
+        if not _is_passing(trouble):
+            raise
         _log.exception("a read failed")
         raise Refused(Refusal("busy")) from trouble
+
+
+def _is_passing(trouble: exc.DBAPIError | exc.TimeoutError) -> bool:
+    if isinstance(trouble, exc.OperationalError | exc.InterfaceError | exc.TimeoutError):
+        return True
+    # Such as one whose prepared statements fit no longer: another connection takes its place.
+    return trouble.connection_invalidated

@@ -66,6 +66,7 @@ _ALWAYS = (
     "host_not_served",
     "origin_not_allowed",
     "rate_limited",
+    "shutting_down",
 )
 _WITH_BODY = (
     "body_malformed",
@@ -73,7 +74,7 @@ _WITH_BODY = (
     "body_too_slow",
     "content_type_unsupported",
 )
-_WRITES = ("key_invalid", "key_reused_with_other_input", "outcome_unknown", "shutting_down")
+_WRITES = ("key_invalid", "key_reused_with_other_input", "outcome_unknown")
 
 
 class Router:

@@ -16,7 +16,7 @@ from tallybook.db.dialect import WriteConnection
 from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.writer.lane import Lane
+from tallybook.writer.lane import BULK_PATIENCE_SECONDS, PATIENCE_SECONDS, Lane
 from tallybook.writer.model import Command, Journal, Outcome
 
 _log = logging.getLogger("tallybook.writer")
@@ -97,6 +97,11 @@ class Door:
     def is_open(self) -> bool:
         """Tell whether commands are taken and the threads that write them live."""
         return not self._closing and all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def trouble(self) -> str | None:
+        """Tell why a command may not be written now; None where nothing speaks for that."""
+        return next((why for lane in self._lanes if (why := lane.trouble) is not None), None)
 
     @property
     def bulk_width(self) -> int:
@@ -251,13 +256,14 @@ class Door:
                         return
                     wake.wait()
             if asked:
-                _answer(asked, self._run(lane, [each.command for each in asked]))
+                commands = [each.command for each in asked]
+                _answer(asked, self._run(lane, commands, PATIENCE_SECONDS))
             if chunk is not None:
                 commands, future = chunk
-                future.set_result(self._run(lane, commands))
+                future.set_result(self._run(lane, commands, BULK_PATIENCE_SECONDS))
 
-    def _run(self, lane: Lane, commands: Sequence[Command]) -> list[Outcome]:
-        outcomes, completed = lane.run(commands)
+    def _run(self, lane: Lane, commands: Sequence[Command], patience: float) -> list[Outcome]:
+        outcomes, completed = lane.run(commands, patience)
         for key in completed:
             for loop, done in list(self._completions.get(key, [])):
                 _call(loop, done.set)

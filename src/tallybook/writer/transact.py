@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from tallybook.db.errors import Trouble, classify
 from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import REFUSALS, Refusal, problem
+from tallybook.writer.batch import Batch
 from tallybook.writer.loading import Loader, LockTooLateError, look_up
 from tallybook.writer.model import (
     Command,
@@ -28,7 +28,6 @@ from tallybook.writer.model import (
     Shelf,
     View,
 )
-from tallybook.writer.sealing import Seals
 from tallybook.writer.store import (
     BOOK_HEAD,
     COMMAND_ROWS,
@@ -108,61 +107,15 @@ def transact(
 # -- decide ----------------------------------------------------------------------------------
 
 
-def _by_shelf() -> defaultdict[Shelf[Any], dict[Any, Any]]:
-    return defaultdict(dict)
-
-
-@dataclass(slots=True)
-class _Batch:
-    outcomes: list[Outcome] = field(default_factory=list)
-    changed: defaultdict[Shelf[Any], dict[Any, Any]] = field(default_factory=_by_shelf)
-    added: defaultdict[Shelf[Any], dict[Any, Any]] = field(default_factory=_by_shelf)
-    entries: list[Any] = field(default_factory=list)
-    events: list[Any] = field(default_factory=list)
-    new_keys: dict[str, StoredCommand] = field(default_factory=dict)
-    completed_keys: dict[str, Completion] = field(default_factory=dict)
-
-    def see_guarded(self, view: View) -> None:
-        """See that nobody else can be changing a row that is to be changed.
-
-        Raises: LockTooLateError with those that have no lock.
-        """
-        unguarded = {
-            (shelf, ident)
-            for shelf, rows in self.changed.items()
-            for ident in rows
-            if not view.is_guarded(shelf, ident)
-        }
-        if unguarded:
-            raise LockTooLateError(unguarded)
-
-    def seals(self, view: View) -> Seals:
-        """Sum up what the rows of this batch do to the seals of their tables."""
-        seals = Seals()
-        for shelf, rows in self.added.items():
-            if shelf.is_sealed:
-                for row in rows.values():
-                    seals.add(shelf, row)
-        for shelf, rows in self.changed.items():
-            if shelf.is_sealed:
-                for ident, row in rows.items():
-                    seals.replace(shelf, view.stored_row(shelf, ident), row)
-        for command in self.new_keys.values():
-            seals.add_command(command)
-        for completion in self.completed_keys.values():
-            seals.add_reply(completion)
-        return seals
-
-
 def _decide_all(
     loader: Loader,
     commands: Sequence[Command],
     stored: dict[str, StoredCommand],
     moment: Moment,
     ids: Ids,
-) -> _Batch:
+) -> Batch:
     loader.view.strict = True
-    batch = _Batch()
+    batch = Batch()
     known = dict(stored)
     for command in commands:
         outcome = _replay(command, known)
@@ -207,7 +160,7 @@ def _decide(
 def _decide_one(
     loader: Loader,
     command: Command,
-    batch: _Batch,
+    batch: Batch,
     known: dict[str, StoredCommand],
     moment: Moment,
     ids: Ids,
@@ -251,7 +204,7 @@ def _answer(decided: Decision, *, has_key: bool) -> Outcome:
 
 def _apply(
     view: View,
-    batch: _Batch,
+    batch: Batch,
     decided: Decision,
     known: dict[str, StoredCommand],
     moment: Moment,
@@ -277,7 +230,7 @@ def _apply(
 
 
 def _complete(
-    batch: _Batch,
+    batch: Batch,
     known: dict[str, StoredCommand],
     key: str,
     reply: Reply | Refusal,
@@ -320,7 +273,7 @@ def refusal_of(body: str) -> Refusal | None:
 # -- record ----------------------------------------------------------------------------------
 
 
-def _record(tx: Tx, journal: Journal, batch: _Batch, view: View, moment: Moment) -> Trace:
+def _record(tx: Tx, journal: Journal, batch: Batch, view: View, moment: Moment) -> Trace:
     trace = Trace(outcomes=batch.outcomes, completed=list(batch.completed_keys))
     steps: list[Step] = []
     for shelf in sorted({*batch.changed, *batch.added}, key=lambda shelf: shelf.rank):

@@ -143,6 +143,37 @@ def test_a_client_that_hung_up_is_counted_and_not_answered() -> None:
     assert (seen.sent, seen.observed) == ([], [("(none)", "GET", 499)])
 
 
+@pytest.mark.parametrize(
+    ("method", "code"), [("POST", "outcome_unknown"), ("GET", "shutting_down")]
+)
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_server_that_waits_no_longer_says_so(*, method: str, code: str, begins: bool) -> None:
+    """Uvicorn would say "Internal Server Error" of a write that is stored afterwards."""
+    seen, whole = Seen(), Whole(takes=False)
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        if begins:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        run(wait, seen, method=method, extensions={WRITE_WHOLE: whole})
+    assert json.loads(seen.sent[1]["body"])["code"] == code
+    assert seen.observed == [("(none)", method, 503)]
+
+
+def test_half_an_answer_is_left_at_that_when_the_server_waits_no_longer() -> None:
+    seen = Seen()
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        run(wait, seen)
+    assert len(seen.sent) == 1
+
+
 def test_what_has_a_shortcut_takes_it() -> None:
     seen = Seen()
     run(break_first, seen, method="POST", path="/fast")

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from tallybook.customers.queries import find_customer
 from tallybook.customers.views import BANK_ACCOUNT_PREFIX, CUSTOMER_PREFIX
-from tallybook.kernel.ids import parse_id
 from tallybook.kernel.money import parse_positive_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.loans import queries
@@ -43,7 +42,7 @@ from tallybook.loans.views import (
     outstanding_view,
     schedule_view,
 )
-from tallybook.wire.calls import Call, body_id, path_id
+from tallybook.wire.calls import Call, body_id, path_id, query_id
 from tallybook.wire.context import InContext
 from tallybook.wire.fields import Amount, Body, CurrencyCode, Day, Ident, Text
 from tallybook.wire.paging import InPage, ListOf, page_of
@@ -167,21 +166,12 @@ def list_loans(
         found = queries.list_loans_page(
             connection,
             day,
-            customer_id=None if customer_id is None else _customer(customer_id),
+            customer_id=query_id(CUSTOMER_PREFIX, customer_id, param="customer_id"),
             status=status,
             before_id=page.after(LOAN_PREFIX),
             limit=page.limit + 1,
         )
     return page_of(found, page, lambda each: loan_summary(each.loan, each.coverage, day))
-
-
-def _customer(text: str) -> str:
-    ident = parse_id(CUSTOMER_PREFIX, text)
-    if ident is None:
-        problem = f"it is not an id that starts with {CUSTOMER_PREFIX}_"
-        details = {"field": "customer_id", "problem": problem}
-        raise Refused(Refusal("field_invalid", param="customer_id", details=details))
-    return ident
 
 
 @ROUTER.get("/loans/{loan_id}", response_model=LoanView, responses=_READ)
