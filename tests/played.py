@@ -197,10 +197,6 @@ class Played:
     def currency(self) -> str:
         return self.advance_terms.currency
 
-    @property
-    def hold_days(self) -> int:
-        return self.advance_terms.hold_days
-
     def go_on_from(self, day: date) -> None:
         """Turn the clock on, never back: a run may be ahead of it."""
         if day > self.clock.today():

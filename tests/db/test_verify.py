@@ -214,6 +214,10 @@ CORRUPTIONS = {
         "UPDATE plans SET claimed_minor = claimed_minor - 1 WHERE subject_id{text} = " + ONE_ACTIVE,
         {"plan_claims_wrong"},
     ),
+    "an advance was paid with credit by hand": (
+        "UPDATE advances SET applied_minor = applied_minor + 100 WHERE status = 'active'",
+        {"advance_books_wrong", "plan_collects_too_much"},
+    ),
     "a plan row was made smaller": (
         (
             "UPDATE installments SET amount_minor = amount_minor - 1"

@@ -11,6 +11,7 @@ import pytest
 from tallybook.processor import client as client_module
 from tallybook.processor.client import ClientSettings, HttpProcessor
 from tallybook.processor.port import (
+    BalancesNotTold,
     Processor,
     ProcessorRejected,
     ProcessorUnknown,
@@ -398,7 +399,7 @@ def test_no_report_where_nobody_listens() -> None:
         (b'{"available_balance": "lots"}', "200 OK", None),
         (b'{"available_balance": "NaN"}', "200 OK", None),
         (b"", "200 OK", None),
-        (b'{"available_balance": "12.50"}', "404 No", None),
+        (b'{"error": "not_known"}', "404 No", None),
         (b'{"available_balance": "12.50"}', "500 No", None),
     ],
 )
@@ -411,3 +412,15 @@ def test_a_balance_is_told_or_not_known(body: bytes, status: str, balance: str |
         return seen
 
     assert asyncio.run(play()).received[0].startswith(b"GET /accounts/DE%2F0%202%3F/balance HTTP")
+
+
+@pytest.mark.parametrize("status", ["404 No", "405 No", "501 No"])
+def test_where_no_balances_are_told_it_is_said_so(status: str) -> None:
+    async def play() -> None:
+        async with peer(says(reply(b'{"available_balance": "12.50"}', status))) as (url, _):
+            client = HttpProcessor(url)
+            with pytest.raises(BalancesNotTold):
+                await client.available_balance("DE02")
+            await client.aclose()
+
+    asyncio.run(play())

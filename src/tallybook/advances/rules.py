@@ -202,6 +202,8 @@ def amount_to_collect(advance: Advance, succeeded_minor: int) -> int:
 
 def status_of(advance: Advance, plan: Plan) -> AdvanceStatus:
     """Tell an advance's status from what is collected; a person's word on it stays. Source: A13."""
+    if closed_by_a_person(advance) is advance.status:
+        return advance.status
     if advance.payout is Payout.VOID:
         return AdvanceStatus.FAILED
     if advance.status not in (
@@ -215,3 +217,15 @@ def status_of(advance: Advance, plan: Plan) -> AdvanceStatus:
     if advance.status is AdvanceStatus.IN_DEFAULT:
         return AdvanceStatus.IN_DEFAULT
     return AdvanceStatus.ACTIVE
+
+
+def closed_by_a_person(advance: Advance) -> AdvanceStatus | None:
+    """Tell how a person has closed an advance, whatever becomes of its payout; None if nobody has.
+
+    Where its payout was taken back before this was kept, only what was given up still tells.
+
+    Source: A13.
+    """
+    if advance.status in (AdvanceStatus.CANCELLED, AdvanceStatus.WRITTEN_OFF):
+        return advance.status
+    return AdvanceStatus.WRITTEN_OFF if advance.written_off_minor else None

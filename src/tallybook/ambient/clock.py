@@ -20,6 +20,10 @@ class Clock(Protocol):
         """Tell the business date."""
         ...
 
+    def date_of(self, instant: datetime) -> date:
+        """Tell the business date of an instant. Source: T1."""
+        ...
+
     def monotonic(self) -> float:
         """Tell seconds on a clock that never goes back. Units: seconds."""
         ...
@@ -38,6 +42,10 @@ class SystemClock:
     def today(self) -> date:
         """Tell the business date."""
         return business_date(self.now(), self.zone)
+
+    def date_of(self, instant: datetime) -> date:
+        """Tell the business date of an instant."""
+        return business_date(instant, self.zone)
 
     def monotonic(self) -> float:
         """Tell seconds on a clock that never goes back. Units: seconds."""
@@ -84,6 +92,10 @@ class ManualClock:
     def today(self) -> date:
         """Tell the business date of that instant."""
         return business_date(self._now, self.zone)
+
+    def date_of(self, instant: datetime) -> date:
+        """Tell the business date of an instant."""
+        return business_date(instant, self.zone)
 
     def monotonic(self) -> float:
         """Tell real seconds: leases and deadlines stay real while the date is played."""

@@ -103,6 +103,14 @@ class Plan:
     """The date that months are counted from."""
 
     @property
+    def has_rows(self) -> bool:
+        """Tell whether rows stand for what is left to collect.
+
+        A plan that has not begun has none yet, and a closed one collects nothing more.
+        """
+        return self.status not in (PlanStatus.PENDING, PlanStatus.CLOSED)
+
+    @property
     def period(self) -> Period:
         """Tell how far apart its due dates are."""
         return Period(days=self.interval_days, months=self.interval_months)

@@ -14,13 +14,13 @@ from tallybook.collection.store import (
     INSTALLMENTS_TABLE,
     JOBS,
     JOBS_TABLE,
+    PLANS_TABLE,
     RUNS,
     RUNS_TABLE,
 )
 from tallybook.customers.model import BankAccount
 from tallybook.customers.store import BANK_ACCOUNTS, BANK_ACCOUNTS_TABLE
 from tallybook.db.reading import STREAM_ROWS, fetch, select_rows, stream
-from tallybook.kernel.frozen import frozen
 from tallybook.processor.model import (
     Fact,
     ItemKind,
@@ -44,6 +44,7 @@ from tallybook.processor.store import (
 
 _T = TRANSFERS_TABLE.c
 _F = FACTS_TABLE.c
+_P = PLANS_TABLE.c
 
 # Word for word what the partial indexes say: neither database proves it of a parameter.
 _OPEN = text("transfers.state IN ('intent', 'accepted', 'unknown')")
@@ -52,68 +53,6 @@ _UNAPPLIED = text("NOT report_facts.applied")
 
 
 # -- for the daily run -------------------------------------------------------------------------
-
-
-@frozen
-class DueRow:
-    """A plan row to be sent, with the account it is collected from."""
-
-    installment_id: str
-    subject_id: str
-    bank_account_id: str
-    number_sealed: bytes
-    customer_id: str
-    amount_minor: int
-
-
-_DUE = """
-SELECT installment_id, subject_id, bank_account_id, number_sealed, customer_id, amount_minor
-FROM (
-  SELECT i.id AS installment_id, i.subject_id, p.bank_account_id, b.number_sealed,
-         p.customer_id, i.amount_minor,
-         CASE WHEN p.on_failed_debit = 'end_of_plan' THEN 1 ELSE 2 END AS a_day,
-         row_number() OVER (
-           PARTITION BY p.bank_account_id ORDER BY i.due_on, i.subject_id, i.number
-         ) AS place,
-         (SELECT count(*) FROM transfers t
-           WHERE t.bank_account_id = p.bank_account_id AND t.sent_on = :run_on
-             AND t.direction = 'debit') AS sent
-  FROM installments i
-  JOIN plans p ON p.subject_id = i.subject_id
-  JOIN bank_accounts b ON b.id = p.bank_account_id
-  WHERE i.state = 'planned' AND i.due_on <= :run_on AND p.status = 'active'
-    AND p.claimed_minor + i.amount_minor <= p.total_minor
-) due
-WHERE place + sent <= a_day
-ORDER BY subject_id, installment_id
-"""
-
-
-def stream_due(connection: Connection, run_on: date, size: int) -> Iterator[list[DueRow]]:
-    """List the rows that a run sends, so many at a time: the oldest of each bank account first.
-
-    What the account was debited in this run already counts, so that a run which was killed goes
-    on where it stopped. Source: A10, A11.
-    """
-    with connection.execution_options(stream_results=True).execute(
-        text(_DUE), {"run_on": _day(connection, run_on)}
-    ) as found:
-        for part in found.partitions(size):
-            yield [
-                DueRow(
-                    _hex(row[0]), _hex(row[1]), _hex(row[2]), bytes(row[3]), _hex(row[4]), row[5]
-                )
-                for row in part
-            ]
-
-
-def count_due(connection: Connection, run_on: date) -> int:
-    """Count the rows that `stream_due` lists."""
-    counted = connection.execute(
-        text(f"SELECT count(*) FROM ({_DUE}) d"),  # noqa: S608 - a constant
-        {"run_on": _day(connection, run_on)},
-    )
-    return int(counted.scalar_one())
 
 
 def stream_unsettled(connection: Connection) -> Iterator[list[Transfer]]:
@@ -179,15 +118,24 @@ def stream_accepted_of(sent_on: date) -> TransferStream:
     return lambda connection: stream(connection, TRANSFERS.rows, ordered)
 
 
-def list_held_days(connection: Connection) -> list[date]:
-    """List the dates on which held transfers timed out."""
-    wanted = select(_T.resolved_on).where(_HELD)
-    return sorted(day for day in connection.execute(wanted.distinct()).scalars() if day)
+def list_held_days(connection: Connection) -> list[tuple[date, int]]:
+    """List the dates on which held transfers timed out, and for how long their plans hold them."""
+    wanted = (
+        select(_T.resolved_on, _P.hold_days)
+        .join(PLANS_TABLE, _P.subject_id == _T.subject_id)
+        .where(_HELD)
+        .distinct()
+    )
+    return sorted((row[0], row[1]) for row in connection.execute(wanted) if row[0])
 
 
-def stream_held_of(resolved_on: date) -> TransferStream:
-    """List the held transfers that timed out on one date."""
-    wanted = select_rows(TRANSFERS.rows).where(_HELD, _T.resolved_on == resolved_on)
+def stream_held_of(resolved_on: date, hold_days: int) -> TransferStream:
+    """List the held transfers that timed out on one date, of the plans that hold for so long."""
+    wanted = (
+        select_rows(TRANSFERS.rows)
+        .join(PLANS_TABLE, _P.subject_id == _T.subject_id)
+        .where(_HELD, _T.resolved_on == resolved_on, _P.hold_days == hold_days)
+    )
     ordered = wanted.order_by(_T.subject_id, _T.installment_number, _T.id)
     return lambda connection: stream(connection, TRANSFERS.rows, ordered)
 
@@ -385,11 +333,3 @@ def list_reports(
     if before is not None:
         wanted = wanted.where(tuple_(columns.report_on, columns.id) < before)
     return list(connection.execute(wanted))
-
-
-def _day(connection: Connection, day: date) -> Any:  # noqa: ANN401 - what the driver takes
-    return day.isoformat() if connection.dialect.name == "sqlite" else day
-
-
-def _hex(value: Any) -> str:  # noqa: ANN401 - a UUID or text, by the driver
-    return str(value).replace("-", "")

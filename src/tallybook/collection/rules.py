@@ -153,7 +153,7 @@ def close_plan(plan: Plan, rows: Sequence[Installment]) -> PlanChange:
 
 def target_unsent(plan: Plan) -> int:
     """Tell what the unsent rows must sum to: the plan equation. Source: A7."""
-    if plan.status is PlanStatus.CLOSED:
+    if not plan.has_rows:
         return 0
     return max(0, plan.total_minor - plan.succeeded_minor - plan.in_flight_minor - plan.held_minor)
 
@@ -260,7 +260,7 @@ class _Work:
 
     def stand_by(self, row: Installment, amount: int) -> None:
         """Put a replacement at the end that waits while the amount is held. Source: A9."""
-        if self._plan.status is PlanStatus.CLOSED:
+        if not self._plan.has_rows:
             return
         self._add(row, amount, InstallmentState.WAITING)
 

@@ -112,11 +112,6 @@ class Engine:
         """Tell the currency of amounts that name none; it is the Processor's as well."""
         return self.settings.currency
 
-    @property
-    def hold_days(self) -> int:
-        """Tell after how many covered days a held amount is released. Source: A9."""
-        return self.settings.hold_days
-
     def go_on_from(self, day: date | None) -> None:
         """Take a date that was run, or is about to be, for today, where it lies ahead of it.
 

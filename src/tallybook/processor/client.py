@@ -25,6 +25,8 @@ from yarl import URL
 
 from tallybook.kernel.frozen import frozen
 from tallybook.processor.port import (
+    ACCOUNT_NOT_KNOWN,
+    BalancesNotTold,
     ProcessorRejected,
     ProcessorUnknown,
     ReportUnavailable,
@@ -165,12 +167,22 @@ class HttpProcessor:
         return body
 
     async def available_balance(self, bank_account: str) -> str | None:
-        """Ask what an account holds; None for anything but a clear answer. Source: P8."""
+        """Ask what an account holds; None for anything but a clear answer. Source: P8.
+
+        Raises: BalancesNotTold where there is no such call: 405, 501, or a 404 that is not about
+        this account.
+        """
         path = f"/accounts/{quote(bank_account, safe='')}/balance"
         outcome = await self._get(path, self._timeout_seconds, self._settings.reply_bytes)
-        if isinstance(outcome, str) or outcome[0] != 200:
+        if isinstance(outcome, str):
             return None
-        balance = _read_object(outcome[1]).get("available_balance")
+        status, answer = outcome
+        is_known_call = status != 404 or _read_object(answer).get("error") == ACCOUNT_NOT_KNOWN
+        if status in (405, 501) or not is_known_call:
+            raise BalancesNotTold
+        if status != 200:
+            return None
+        balance = _read_object(answer).get("available_balance")
         return balance if isinstance(balance, str) and _BALANCE.match(balance) else None
 
     async def aclose(self) -> None:

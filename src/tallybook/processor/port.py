@@ -8,6 +8,9 @@ from typing import Protocol
 
 from tallybook.kernel.frozen import frozen
 
+ACCOUNT_NOT_KNOWN = "not_known"
+"""The error of a 404 about the balance of one account, where those of others are told."""
+
 
 class Direction(StrEnum):
     """Which way money goes, seen from the customer. Source: P1."""
@@ -47,6 +50,10 @@ class ReportUnavailable(Exception):  # noqa: N818 - an answer of the Processor's
         self.reason = reason
 
 
+class BalancesNotTold(Exception):  # noqa: N818 - an answer of the Processor's, not our error
+    """The Processor does not tell the balance of any account."""
+
+
 @frozen
 class TransferOrder:
     """What the Processor is asked to do, in its own terms."""
@@ -83,7 +90,10 @@ class Processor(Protocol):
         ...
 
     async def available_balance(self, bank_account: str) -> str | None:
-        """Tell what an account holds, as a decimal string; None where that is not known (P8)."""
+        """Tell what an account holds, as a decimal string; None where that is not known (P8).
+
+        Raises: BalancesNotTold where it tells none at all: then it is not asked again that day.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
 
 from sqlalchemy import Connection, func, select
 
@@ -63,13 +63,16 @@ def first_fact_on(connection: Connection, transaction_id: str) -> date | None:
     return connection.execute(wanted).scalar()
 
 
-def list_override_days(connection: Connection) -> list[date]:
-    """List the dates on which a person let debits go out without reports. Source: P5."""
+def list_override_days(connection: Connection, date_of: Callable[[datetime], date]) -> list[date]:
+    """List the business dates on which a person let debits go out without reports.
+
+    Source: P5, T1.
+    """
     columns = ITEMS_TABLE.c
     wanted = select(columns.resolved_at).where(
         columns.kind == ItemKind.REPORTS_MISSING.value, columns.action == Action.OVERRIDE.value
     )
-    return [at.date() for at in connection.execute(wanted).scalars() if at is not None]
+    return [date_of(at) for at in connection.execute(wanted).scalars() if at is not None]
 
 
 def first_sent_on(connection: Connection) -> date | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 from tallybook.ambient.clock import Clock
 from tallybook.kernel.frozen import frozen
@@ -12,6 +12,7 @@ from tallybook.kernel.money import format_amount, parse_amount
 from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Transfer
 from tallybook.processor.port import (
+    BalancesNotTold,
     Processor,
     ProcessorRejected,
     ProcessorUnknown,
@@ -53,7 +54,9 @@ class Sender:
         self._house_account = house_account
         self._lease_seconds = lease.total_seconds()
         self._open = asyncio.Semaphore(OPEN_MAX)
-        self._tells_balances = True
+        self._tells_none_on: date | None = None
+        """The date on which the Processor said that it tells no balances: not asked again then."""
+        self._told_on: date | None = None
 
     async def send(self, transfer: Transfer, bank_account: str, *, intent_seen_at: float) -> Sent:
         """Send one transfer, once.
@@ -91,13 +94,20 @@ class Sender:
 
     async def _lacks_funds(self, transfer: Transfer, bank_account: str) -> bool:
         """Tell whether a debit is known to fail for lack of funds. Source: P8."""
-        if not transfer.is_debit or not self._tells_balances:
+        today = self._clock.today()
+        if not transfer.is_debit or self._tells_none_on == today:
             return False
-        balance = await self._processor.available_balance(bank_account)
+        try:
+            balance = await self._processor.available_balance(bank_account)
+        except BalancesNotTold:
+            # Asking again for each debit would double the calls; the next day's run asks anew.
+            if self._told_on != today:
+                self._tells_none_on = today
+            return False
         if balance is None:
-            # It does not tell balances: asking again for each debit would double the calls.
-            self._tells_balances = False
             return False
+        # Whoever tells one account's balance may tell the next one's, whatever it said before.
+        self._told_on, self._tells_none_on = today, None
         try:
             return parse_amount(balance, transfer.currency) < transfer.amount_minor
         except Refused:

@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tallybook.kernel.calendar import parse_date
 from tallybook.kernel.money import format_amount
 from tallybook.processor.faults import CallFault, ReportFault
-from tallybook.processor.port import Direction, TransferOrder
+from tallybook.processor.port import ACCOUNT_NOT_KNOWN, Direction, TransferOrder
 from tallybook.processor.simulator import (
     BUSY_STATUSES,
     ERROR_STATUSES,
@@ -182,8 +182,10 @@ class SimulatorApp:
 
     async def _balance(self, wire: _Wire, number: str) -> None:
         balance = self._simulator.tell_balance(number)
-        if balance is None:
-            await wire.answer(404, {"error": "not_known"})
+        if not self._simulator.tells_balances:
+            await wire.answer(501, {"error": "not_offered"})
+        elif balance is None:
+            await wire.answer(404, {"error": ACCOUNT_NOT_KNOWN})
         else:
             await wire.answer(200, {"available_balance": balance})
 

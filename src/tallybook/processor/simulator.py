@@ -16,6 +16,7 @@ from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.faults import CallFault, Fate, Faults, Odds, ReportFault
 from tallybook.processor.model import Result
 from tallybook.processor.port import (
+    BalancesNotTold,
     Direction,
     ProcessorRejected,
     ProcessorUnknown,
@@ -144,7 +145,12 @@ class SimulatedProcessor:
         return await asyncio.to_thread(b"".join, chunks)
 
     async def available_balance(self, bank_account: str) -> str | None:
-        """Tell the balance that the account was given, or none by the faults; else None."""
+        """Tell the balance that the account was given, or none by the faults; else None.
+
+        Raises: BalancesNotTold where it was given none and makes none up.
+        """
+        if not self.tells_balances:
+            raise BalancesNotTold
         return self.tell_balance(bank_account)
 
     async def aclose(self) -> None:
@@ -189,6 +195,11 @@ class SimulatedProcessor:
         fate = self._odds.report_fate(day.toordinal())
         order = ReportOrder(day, self._report_columns, self.currency, fate, self._seed)
         return fate.fault, write_report(self.log, order)
+
+    @property
+    def tells_balances(self) -> bool:
+        """Tell whether it knows the balance of any account."""
+        return bool(self._balances) or bool(self.faults.no_funds)
 
     def tell_balance(self, bank_account: str) -> str | None:
         """Tell what an account holds, as a decimal string; None where that is not known."""

@@ -1,7 +1,7 @@
 """The writes of advances.
 
-begin.py makes one, booking.py books what becomes of its transfers, rulings.py does what a person
-asks, business.py is how collection reaches them.
+begin.py makes one, opening.py opens its plan, booking.py books what becomes of its transfers,
+rulings.py does what a person asks, business.py is how collection reaches them.
 """
 
 from __future__ import annotations

@@ -8,9 +8,11 @@ from datetime import date
 from typing import Any
 
 from tallybook.advances.model import Advance, AdvanceStatus, Payout
+from tallybook.advances.operations.opening import activate, held_rows
 from tallybook.advances.rules import (
     amount_to_collect,
     book_difference,
+    closed_by_a_person,
     credit_due,
     status_of,
     with_credit,
@@ -31,7 +33,13 @@ from tallybook.collection.rules import (
     replan,
     retotal,
 )
-from tallybook.collection.store import INSTALLMENT_BY_ID, INSTALLMENTS, PLANS, UNSENT_OF
+from tallybook.collection.store import (
+    INSTALLMENT_BY_ID,
+    INSTALLMENTS,
+    INSTALLMENTS_OF,
+    PLANS,
+    UNSENT_OF,
+)
 from tallybook.customers.model import CustomerCredit, Standing
 from tallybook.customers.store import CREDITS, STANDINGS
 from tallybook.kernel.frozen import replace
@@ -39,7 +47,7 @@ from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import ItemKind, OperatorItem, Transfer, TransferState
-from tallybook.processor.store import ITEMS, OPEN_ITEMS_ABOUT, TRANSFERS
+from tallybook.processor.store import ITEMS, OPEN_ITEMS_ABOUT, TRANSFERS, TRANSFERS_OF
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 _S = TransferState
@@ -113,6 +121,8 @@ class AdvanceBooking:
             before = seen.row(TRANSFERS, transfer.id) or transfer
             if not transfer.is_debit:
                 reads.append((UNSENT_OF, subject))
+                if plan.held_minor:
+                    reads += ((TRANSFERS_OF, subject), (INSTALLMENTS_OF, subject))
             elif needs_rows(plan, before, after) or advance.credited_minor:
                 reads += ((UNSENT_OF, subject), (INSTALLMENT_BY_ID, transfer.installment_id))
             if _touches_credit(advance, plan, after):
@@ -166,49 +176,31 @@ def _book_credit(
 ) -> None:
     state = change.after.state
     rows = view.rows(UNSENT_OF, draft.plan.subject_id)
+    # What a person has closed stays closed, whatever becomes of the payout. Source: A13.
+    closed = closed_by_a_person(draft.advance)
     if state is _S.ACCEPTED:
         # Pending again, where a ruling that it was not executed has been taken back.
         draft.advance = replace(
-            draft.advance, payout=Payout.IN_TRANSIT, status=AdvanceStatus.PENDING
+            draft.advance, payout=Payout.IN_TRANSIT, status=closed or AdvanceStatus.PENDING
         )
-        if draft.plan.status is PlanStatus.CLOSED:
+        if draft.plan.status is PlanStatus.CLOSED and closed is None:
             draft.plan = replace(draft.plan, status=PlanStatus.PENDING)
     elif state is _S.SUCCEEDED:
         draft.advance = replace(draft.advance, payout=Payout.PAID, is_fee_booked=True)
         # What was collected before a dispute was settled pays the advance again.
         _settle_credit(view, draft, draft.plan.succeeded_minor, change, moment, ids)
-        _activate(draft, ids)
+        if closed is not None:
+            draft.advance = replace(draft.advance, status=closed)
+            return
+        held = held_rows(view, draft.plan)
+        draft.advance, opened = activate(draft.advance, draft.plan, held, moment.today, ids)
+        draft.take(opened)
     elif state in _CAME_TO_NOTHING:
-        draft.advance = replace(draft.advance, payout=Payout.VOID, status=AdvanceStatus.FAILED)
+        status = closed or AdvanceStatus.FAILED
+        draft.advance = replace(draft.advance, payout=Payout.VOID, status=status)
         draft.take(close_plan(draft.plan, rows))
         _settle_credit(view, draft, draft.plan.succeeded_minor, change, moment, ids)
         end_default(view, draft, moment)
-
-
-def _activate(draft: Draft, ids: Ids) -> None:
-    """Let the debits begin: the credit has succeeded. Source: A5."""
-    plan = draft.plan
-    total = amount_to_collect(draft.advance, plan.succeeded_minor)
-    # Opened again after a ruling, the plan is laid out anew for what is still to be collected.
-    left = replace(plan, total_minor=max(0, total - plan.claimed_minor))
-    rows = [
-        replace(row, number=row.number + plan.rows_count)
-        for row in plan_rows(left, draft.advance.installments_count, ids)
-        if row.amount_minor > 0
-    ]
-    active = replace(
-        plan,
-        status=PlanStatus.ACTIVE,
-        total_minor=total,
-        excess_minor=max(0, plan.claimed_minor - total),
-        unsent_minor=left.total_minor,
-        rows_count=plan.rows_count + len(rows),
-        last_due_on=max([plan.last_due_on, *(row.due_on for row in rows)]),
-    )
-    draft.take(PlanChange(active, added=tuple(rows)))
-    is_done = active.succeeded_minor >= total
-    status = AdvanceStatus.COMPLETED if is_done else AdvanceStatus.ACTIVE
-    draft.advance = replace(draft.advance, status=status)
 
 
 def _reply(draft: Draft, transfer: Transfer) -> Reply | Refusal | None:

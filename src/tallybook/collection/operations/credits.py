@@ -160,6 +160,25 @@ class PayoutBusiness:
         del asked
 
 
+def refuse_spent_credit(view: View, change: TransferChange) -> Refusal | None:
+    """Refuse to confirm a payout whose credit, given back meanwhile, the customer has used.
+
+    Credit is never below zero: the item stays open until the customer holds so much again, by a
+    payment of what they were given twice. Source: C3, A10.
+    """
+    before, after = change.before, change.after
+    if after.kind is not TransferKind.CREDIT_PAYOUT:
+        return None
+    chart = Chart.CUSTOMER_CREDIT
+    taken = payout_position(after)[chart] - payout_position(before)[chart]
+    credit = view.row(CREDITS, (after.customer_id, after.currency))
+    held = credit.credit_minor if credit else 0
+    if taken <= held:
+        return None
+    shown = format_amount(held, after.currency)
+    return Refusal("credit_insufficient", details={"credit": shown})
+
+
 def _came_back(after: Transfer, moment: Moment, ids: Ids) -> OperatorItem:
     """Ask a person what to do with credit that was to be paid out and was not."""
     shown = format_amount(after.amount_minor, after.currency)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any
 
-from tallybook.collection.operations.business import BUSINESSES
+from tallybook.collection.operations.business import BUSINESSES, TransferChange
+from tallybook.collection.operations.credits import refuse_spent_credit
 from tallybook.collection.operations.moving import (
     close_item,
     move,
@@ -171,6 +172,9 @@ class RuleItemOperation:
             kept = replace(before, is_ruled=True)
             return Decision(changed=((TRANSFERS, kept),), events=(transfer_event(kept, "ruled"),))
         else:
+            refused = refuse_spent_credit(view, TransferChange(before, after))
+            if refused is not None:
+                return refused
             decision = move(view, before, after, moment, ids, [])
         facts = view.rows(FACTS_OF, command.transaction_id) if command.transaction_id else []
         return replace(

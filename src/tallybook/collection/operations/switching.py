@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from datetime import date
 from typing import Any
 
@@ -29,6 +30,8 @@ class SetSending:
     by: str
     lost_from: date | None = None
     lost_until: date | None = None
+    only_from: Sending | None = field(default=None, repr=False, metadata={"hashed": False})
+    """The switch as it was seen: if anyone has set it since, it stays as they set it."""
 
 
 class SetSendingOperation:
@@ -44,8 +47,13 @@ class SetSendingOperation:
     def decide(
         self, view: View, command: SetSending, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
-        """Set it; a stop keeps what is known of a lost interval, a start ends it."""
+        """Set it; a stop keeps what is known of a lost interval, a start ends it.
+
+        A start by itself sets only what it has looked at: a person's stop stands.
+        """
         before = view.row(SENDING, SWITCH)
+        if command.only_from is not None and before != command.only_from:
+            return Decision(value=before)
         after = Sending(
             name=SWITCH,
             state=command.state,

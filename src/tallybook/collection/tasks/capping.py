@@ -8,8 +8,8 @@ from datetime import date
 from sqlalchemy import Connection
 
 from tallybook.collection.operations.reports import OPEN_ITEM, OpenItem
-from tallybook.collection.queries import DueRow
 from tallybook.collection.rules import CapKeeper, Caps
+from tallybook.collection.tasks.due import DueRow
 from tallybook.kernel.money import format_amount
 from tallybook.processor.model import ItemKind
 from tallybook.processor.queries import list_overridden, sum_debits_of

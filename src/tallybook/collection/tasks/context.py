@@ -71,8 +71,3 @@ class CollectionContext(Protocol):
     def currency(self) -> str:
         """The Processor's one currency. Source: P1."""
         ...
-
-    @property
-    def hold_days(self) -> int:
-        """After how many covered days a held amount is released. Source: A9."""
-        ...

@@ -19,6 +19,7 @@ from tallybook.collection.operations.reports import OPEN_ITEM, REPORTS_ABOUT, Op
 from tallybook.collection.operations.runs import DAILY, KEEP_RUN, START_RUN, KeepRun, StartRun
 from tallybook.collection.operations.switching import SET_SENDING, SetSending
 from tallybook.collection.operations.transfers import RELEASE_HOLD, TIME_OUT, MarkTransfer
+from tallybook.collection.tasks import due
 from tallybook.collection.tasks.capping import Capping
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.matching import rule_absent
@@ -213,9 +214,11 @@ class _DailyRun:
     async def _mark_by_time(self) -> None:
         """Time out, find gaps, and release holds. Source: P5, A9."""
 
-        def load(connection: Connection) -> tuple[list[date], list[date], list[date]]:
+        def load(
+            connection: Connection,
+        ) -> tuple[list[date], list[tuple[date, int]], list[date]]:
             accepted, held = queries.list_open_days(connection), queries.list_held_days(connection)
-            oldest = min([*accepted, *held], default=None)
+            oldest = min([*accepted, *(day for day, _ in held)], default=None)
             days = queries.list_report_days(connection, since=oldest) if oldest else []
             return accepted, held, days
 
@@ -228,9 +231,10 @@ class _DailyRun:
                 await self._open_gaps(day)
         for _ in range(await rule_absent(self._context, self._day)):
             self._moved.add("absent")
-        for day in held_on:
-            if covered_days_since(day, covered) >= self._context.hold_days:
-                await self._mark(RELEASE_HOLD, "released", queries.stream_held_of(day))
+        for day, hold_days in held_on:
+            if covered_days_since(day, covered) >= hold_days:
+                stream = queries.stream_held_of(day, hold_days)
+                await self._mark(RELEASE_HOLD, "released", stream)
 
     async def _mark(
         self, operation: Operation[MarkTransfer], name: str, stream: queries.TransferStream
@@ -268,7 +272,10 @@ class _DailyRun:
     def _are_reports_missing(self, connection: Connection) -> bool:
         last = queries.last_report_on(connection, self._day)
         # A person's word does for three days what a report would have done.
-        days = [*([last] if last else []), *list_override_days(connection)]
+        days = [
+            *([last] if last else []),
+            *list_override_days(connection, self._context.clock.date_of),
+        ]
         return are_reports_missing(days, first_sent_on(connection), self._day)
 
     async def _stop_without_reports(self) -> str:
@@ -290,7 +297,7 @@ class _DailyRun:
                 return None
             caps = self._context.sending.caps
             capping = Capping(connection, caps, self._day, self._context.currency)
-            return queries.count_due(connection, self._day), capping
+            return due.count_due(connection, self._day, caps), capping
 
         found = await read(self._context, load)
         if found is None:
@@ -318,19 +325,19 @@ class _DailyRun:
 
     def _send_all(
         self, capping: Capping
-    ) -> AsyncGenerator[tuple[list[queries.DueRow], list[tuple[Transfer, Sent]]]]:
-        width = self._context.door.bulk_width
-        due = read_chunks(
+    ) -> AsyncGenerator[tuple[list[due.DueRow], list[tuple[Transfer, Sent]]]]:
+        width, caps = self._context.door.bulk_width, self._context.sending.caps
+        chunks = read_chunks(
             self._context,
-            lambda connection: queries.stream_due(connection, self._day, CHUNK // width),
+            lambda connection: due.stream_due(connection, self._day, CHUNK // width, caps),
         )
 
-        async def send(rows: list[queries.DueRow]) -> list[tuple[Transfer, Sent]]:
+        async def send(rows: list[due.DueRow]) -> list[tuple[Transfer, Sent]]:
             admitted, items = capping.admit(rows)
             await self._context.door.ask_chunk(items)
             return await send_due(self._context, admitted, run_on=self._day, sender=self._holder)
 
-        return work_through(due, send, at_once=width)
+        return work_through(chunks, send, at_once=width)
 
     # -- a restored copy
 
@@ -356,7 +363,7 @@ class _DailyRun:
             f"complete reports cover {sending.lost_from} to {sending.lost_until} and five days"
             " more, and nothing in them is unexplained"
         )
-        asked = SetSending(SendingState.OPEN, reason, "tallybook")
+        asked = SetSending(SendingState.OPEN, reason, "tallybook", only_from=sending)
         await self._context.door.ask(Command(SET_SENDING, asked))
         self._context.sending.look_again()
 

@@ -15,8 +15,9 @@ from tallybook.collection.operations.transfers import (
     MarkTransfer,
     RecordAnswer,
 )
-from tallybook.collection.queries import DueRow, list_in_state
+from tallybook.collection.queries import list_in_state
 from tallybook.collection.tasks.context import CollectionContext
+from tallybook.collection.tasks.due import DueRow
 from tallybook.collection.tasks.insisting import ask_all, record_surely, refuse_trouble
 from tallybook.customers.model import account_context
 from tallybook.kernel.frozen import frozen

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from tallybook.collection.model import Plan, PlanStatus
+from tallybook.collection.model import Plan
 from tallybook.collection.rules import target_unsent
 from tallybook.collection.store import PLANS, PLANS_TABLE
 from tallybook.db.reading import select_rows
@@ -81,8 +81,7 @@ def _check_plan(plan: Plan, sums: Any) -> Iterator[Discrepancy]:  # noqa: ANN401
             f"{plan.claimed_minor} claimed, {plan.excess_minor} too much",
             "its claims are not what is in flight, succeeded and held",
         )
-    # A plan that has not begun has no rows yet; a closed one collects nothing more.
-    target = 0 if plan.status is PlanStatus.PENDING else target_unsent(plan)
+    target = target_unsent(plan)
     if int(planned) != target:
         yield Discrepancy(
             "plan_equation_broken",
@@ -91,7 +90,7 @@ def _check_plan(plan: Plan, sums: Any) -> Iterator[Discrepancy]:  # noqa: ANN401
             str(planned),
             "its unsent rows do not sum to what is still to be collected",
         )
-    if plan.status is not PlanStatus.CLOSED and int(waiting) != int(held):
+    if plan.has_rows and int(waiting) != int(held):
         yield Discrepancy(
             "plan_waiting_wrong",
             f"plan {plan.subject_id}",

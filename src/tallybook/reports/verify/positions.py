@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from tallybook.advances.model import Advance, AdvanceStatus, Payout
-from tallybook.advances.rules import position, status_of
+from tallybook.advances.rules import outstanding, position, status_of
 from tallybook.advances.store import ADVANCES, ADVANCES_TABLE
 from tallybook.collection.model import Plan, PlanStatus
 from tallybook.collection.operations.credits import payout_position
@@ -103,6 +103,15 @@ def _check_advance(advance: Advance, plan: Plan, credit: TransferState) -> Itera
             status.value,
             advance.status.value,
             "its status is not what its payout and its plan make it",
+        )
+    owed = max(0, outstanding(advance, plan.succeeded_minor))
+    if plan.unsent_minor > owed:
+        yield Discrepancy(
+            "plan_collects_too_much",
+            f"plan {plan.subject_id}",
+            f"{owed} at most",
+            str(plan.unsent_minor),
+            "its unsent rows are more than what is still owed",
         )
     if plan.status is not _PLANS[advance.status]:
         yield Discrepancy(
