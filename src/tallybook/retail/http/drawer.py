@@ -114,7 +114,12 @@ def _close_session(terms: CounterTerms) -> CloseSessionOperation:
     "/denominations",
     status_code=201,
     response_model=DenominationView,
-    responses=refusals("denomination_invalid", "denomination_taken", "drawer_currency_differs"),
+    responses=refusals(
+        "denomination_invalid",
+        "denomination_taken",
+        "denominations_too_many",
+        "drawer_currency_differs",
+    ),
 )
 async def create_denomination(call: Call, body: NewDenomination) -> Response:
     """Add a kind of note or coin to the drawer."""

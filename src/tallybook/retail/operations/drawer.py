@@ -29,7 +29,7 @@ from tallybook.retail.operations.till import (
     entry_of,
     open_till,
 )
-from tallybook.retail.rules.drawer import add_pieces, compare_count, take_out
+from tallybook.retail.rules.drawer import DENOMINATIONS_MAX, add_pieces, compare_count, take_out
 from tallybook.retail.store import DRAWER_MOVEMENTS, SESSIONS
 from tallybook.retail.views.answers import show_denomination, show_movement, show_session
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
@@ -67,6 +67,8 @@ class SetDenominationOperation:
             return Refusal("drawer_currency_differs", details={"currency": till.drawer.currency})
         if command.is_new and command.value_minor in till.counts:
             return Refusal("denomination_taken", "value")
+        if command.is_new and len(till.counts) >= DENOMINATIONS_MAX:
+            return Refusal("denominations_too_many", details={"most": DENOMINATIONS_MAX})
         if not command.is_new and command.value_minor not in till.counts:
             return Refusal("denomination_not_found")
         change = command.count - till.counts.get(command.value_minor, 0)
