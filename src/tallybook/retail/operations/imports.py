@@ -11,7 +11,7 @@ from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import CounterTerms, Purchase, StockMovement
 from tallybook.retail.operations.purchases import find_customer, sale_decision
-from tallybook.retail.operations.till import DRAWER_LOCK, PIECES_READ, Rows, open_till
+from tallybook.retail.operations.till import DRAWER_LOCK, PIECES_READ, Rows, open_own_till
 from tallybook.retail.rules.basket import BasketLine, check_product, price_basket
 from tallybook.retail.rules.totals import RULES_VERSION, cash_rounding_of, round_cash
 from tallybook.retail.store import PRODUCTS, PURCHASE_BY_REFERENCE, STOCK_MOVEMENTS
@@ -63,7 +63,9 @@ class RecordPastSaleOperation:
         self, view: View, command: RecordPastSale, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
         """Record it, unless it is in the book or a product is not."""
-        till = open_till(view, self._terms)
+        till = open_own_till(view, self._terms)
+        if isinstance(till, Refusal):
+            return till
         currency = till.drawer.currency
         known = view.one(PURCHASE_BY_REFERENCE, command.reference)
         if known is not None:
