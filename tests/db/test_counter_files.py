@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from tallybook.ambient.liveness import this_process
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import CounterTerms
+from tallybook.retail.operations.invoices import MAIL_LEASE
 from tallybook.retail.queries.reads import list_products, list_refunds
 from tallybook.retail.store import PRODUCTS_TABLE, PURCHASES_TABLE
 from tallybook.retail.tasks.catalogue import import_products
-from tallybook.retail.tasks.invoices import ATTEMPTS_MAX, mail_invoices, send_to_spool
+from tallybook.retail.tasks.invoices import ATTEMPTS_MAX, Send, mail_invoices, send_to_spool
 from tallybook.retail.tasks.past_sales import SalesSummary, import_sales
 from tests.selling import Shop, assert_book_is_clean, done
 from tests.serving import Parts
@@ -293,3 +295,73 @@ def test_a_mail_server_that_comes_back_gets_what_waited(parts: Parts, tmp_path: 
     for _ in range(2):
         mail_invoices(parts, send_to_spool(folder), sender="till@example.org", shop="Shop")
     assert [path.name for path in folder.iterdir()] == ["invoice-1.eml"]
+
+
+def test_of_two_processes_one_mails(parts: Parts) -> None:
+    """While one is at it, the other looks on; each invoice goes once."""
+    shop = Shop(parts.door)
+    tea = shop.add_product("tea", 450)
+    for number in range(12):
+        done(shop.sell([(tea, 1)], 450, email=f"{number}@example.org"))
+    sent: list[tuple[str, str]] = []
+
+    def send_as(holder: str, meanwhile: str | None) -> Send:
+        def send(message: EmailMessage) -> None:
+            sent.append((holder, message["To"]))
+            if meanwhile is not None:
+                mail_as(meanwhile)
+
+        return send
+
+    def mail_as(holder: str, meanwhile: str | None = None) -> None:
+        send = send_as(holder, meanwhile)
+        mail_invoices(parts, send, sender="till@example.org", shop="Shop", holder=holder)
+
+    mail_as("one", meanwhile="two")
+    mail_as("two")
+    assert sent == [("one", f"{number}@example.org") for number in range(12)]
+    # Whoever has it keeps it, until it has been silent for so long.
+    sent.clear()
+    done(shop.sell([(tea, 1)], 450, email="late@example.org"))
+    mail_as("two")
+    assert sent == []
+    parts.clock.advance(seconds=MAIL_LEASE.total_seconds() + 1)
+    mail_as("two")
+    mail_as("one")
+    assert sent == [("two", "late@example.org")]
+    assert_book_is_clean(parts.database)
+
+
+def test_a_mailer_that_was_held_up_stops_where_another_has_taken_over(parts: Parts) -> None:
+    shop = Shop(parts.door)
+    tea = shop.add_product("tea", 450)
+    for number in range(4):
+        done(shop.sell([(tea, 1)], 450, email=f"{number}@example.org"))
+    sent: list[str] = []
+
+    def hangs(message: EmailMessage) -> None:
+        parts.clock.advance(seconds=MAIL_LEASE.total_seconds() + 1)
+        mail_invoices(parts, works, sender="till@example.org", shop="Shop", holder="two")
+        sent.append(f"one {message['To']}")
+
+    def works(message: EmailMessage) -> None:
+        sent.append(f"two {message['To']}")
+
+    mail_invoices(parts, hangs, sender="till@example.org", shop="Shop", holder="one")
+    mail_invoices(parts, works, sender="till@example.org", shop="Shop", holder="two")
+    assert sent == [*(f"two {number}@example.org" for number in range(4)), "one 0@example.org"]
+
+
+def test_nobody_waits_for_a_dead_mailer(parts: Parts) -> None:
+    shop = Shop(parts.door)
+    tea = shop.add_product("tea", 450)
+    sent: list[str] = []
+
+    def send(message: EmailMessage) -> None:
+        sent.append(message["To"])
+
+    host = this_process().partition("/")[0]
+    for holder in (f"{host}/999999999/1", "alive"):
+        done(shop.sell([(tea, 1)], 450, email="a@example.org"))
+        mail_invoices(parts, send, sender="till@example.org", shop="Shop", holder=holder)
+    assert len(sent) == 2

@@ -25,11 +25,17 @@ from pydantic_core import from_json
 from sqlalchemy import Connection, select
 
 from tallybook.ambient.clock import Clock
+from tallybook.ambient.liveness import is_known_dead, this_process
+from tallybook.collection.queries import find_job
 from tallybook.db.engine import Database
 from tallybook.retail.model import Purchase, PurchaseItem
 from tallybook.retail.operations.invoices import (
     CURSOR,
+    MAIL_LEASE,
+    MAILING,
     Attempt,
+    ClaimMailing,
+    ClaimMailingOperation,
     RecordMailing,
     RecordMailingOperation,
 )
@@ -152,12 +158,24 @@ def write_invoice(
     return message
 
 
-def mail_invoices(counter: MailCounter, send: Send, *, sender: str, shop: str) -> int:
+def mail_invoices(
+    counter: MailCounter, send: Send, *, sender: str, shop: str, holder: str | None = None
+) -> int:
     """Make one pass: send what is due, note what became of it.
+
+    Of several processes on one book one mails: it claims that first, under its name (`holder`; None
+    is this process), and sees before each mail that it still has it. One that has lost it notes
+    nothing: whoever has it now sends all of it.
 
     Returns: how much it looked at; with `TOGETHER` or more there may be more at once.
     """
+    holder = holder or this_process()
     now = counter.clock.now()
+    with counter.database.reader() as connection:
+        numbers = _due(connection, now)[2]
+    if numbers and not _has_mailing(counter, holder):
+        return 0
+    # Once more: who had the mailing before may just have noted what it sent.
     with counter.database.reader() as connection:
         read, seq, numbers = _due(connection, now)
         tries = _tries(connection, numbers)
@@ -170,6 +188,8 @@ def mail_invoices(counter: MailCounter, send: Send, *, sender: str, shop: str) -
             again = now + timedelta(minutes=1)
             attempts.append(Attempt(purchase.number, failure, again, was_tried=False))
             continue
+        if not _has_mailing(counter, holder):
+            return 0
         mail = partial(write_invoice, purchase, items, sender, shop)
         problem, is_servers = _try(send, mail, purchase.number)
         failure, failures = (problem, failures + 1) if is_servers else (None, 0)
@@ -184,6 +204,21 @@ def mail_invoices(counter: MailCounter, send: Send, *, sender: str, shop: str) -
         asked = RecordMailing(seq, tuple(attempts))
         counter.door.ask_now(Command(RecordMailingOperation(), asked))
     return max(read, len(attempts))
+
+
+def _has_mailing(counter: MailCounter, holder: str) -> bool:
+    """Tell whether a process has the mailing, for a while yet; claims it where it can."""
+    with counter.database.reader() as connection:
+        job = find_job(connection, MAILING)
+    now, dead = counter.clock.now(), None
+    if job is not None and job.lease_until > now:
+        if job.holder == holder and job.lease_until > now + MAIL_LEASE / 2:
+            return True
+        dead = job.holder if is_known_dead(job.holder) else None
+        if job.holder != holder and dead is None:
+            return False
+    asked = ClaimMailing(holder, dead)
+    return bool(counter.door.ask_now(Command(ClaimMailingOperation(), asked)).value)
 
 
 def _try(send: Send, write: Callable[[], EmailMessage], number: int) -> tuple[str | None, bool]:
