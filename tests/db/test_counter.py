@@ -24,7 +24,7 @@ from tallybook.db.engine import Database, open_database
 from tallybook.db.metadata import METADATA
 from tallybook.ledger.store import LedgerJournal
 from tallybook.retail import store
-from tallybook.retail.model import value_of
+from tallybook.retail.model import CounterTerms, value_of
 from tallybook.retail.operations.products import ChangeProduct, ChangeProductOperation
 from tallybook.retail.queries import reads
 from tallybook.retail.queries.checks import find_differences
@@ -217,7 +217,9 @@ def test_receipts_stay_the_same_bytes(tills: list[Shop], database: Database) -> 
         change = ChangeProduct(
             product, name=f"renamed {product}", price_minor=1, tax_ppm=990_000, sku=f"n{product}"
         )
-        done(shop.door.ask_now(Command(ChangeProductOperation(), change)))
+        done(
+            shop.door.ask_now(Command(ChangeProductOperation(CounterTerms("USD", "none")), change))
+        )
     assert receipts(database) == before
 
 

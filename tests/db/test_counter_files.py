@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from tallybook.ambient.liveness import this_process
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import CounterTerms
+from tallybook.retail.operations.invoices import MAIL_LEASE
 from tallybook.retail.queries.reads import list_products, list_refunds
 from tallybook.retail.store import PRODUCTS_TABLE, PURCHASES_TABLE
 from tallybook.retail.tasks.catalogue import import_products
-from tallybook.retail.tasks.invoices import ATTEMPTS_MAX, mail_invoices, send_to_spool
+from tallybook.retail.tasks.invoices import ATTEMPTS_MAX, Send, mail_invoices, send_to_spool
 from tallybook.retail.tasks.past_sales import SalesSummary, import_sales
 from tests.selling import Shop, assert_book_is_clean, done
 from tests.serving import Parts
@@ -131,6 +133,72 @@ def test_past_sales_come_in_once(parts: Parts) -> None:
     assert_book_is_clean(parts.database)
 
 
+HEAD = b"reference,sku,name,quantity,unit_price,sold_on,tax_percent,customer_email\n"
+
+
+def test_an_invoice_with_a_line_that_cant_be_read_waits_for_it(parts: Parts) -> None:
+    """Half of it would take the number, and the corrected one could never come in. Source: R2."""
+    good, bad = b"P1,S1,tea,1,1.00,2026-01-01,0,\n", b"P1,S2,cake,%s,9.00,2026-01-01,0,\n"
+    back = b"P1,S0,milk,-1,1.00,2026-01-01,0,\n"
+    other = b"P2,S1,tea,1,1.00,2026-01-01,0,\n"
+    told = Told()
+    first = bring(parts, HEAD + good + bad % b"x" + back + other, told, stock=True)
+    assert (first.sales, first.products, first.lines_sold, first.lines_refused) == (1, 1, 1, 3)
+    assert told == [(number, "sale_line_unfit") for number in (2, 3, 4)]
+    with parts.database.reader() as connection:
+        assert connection.execute(select(PRODUCTS_TABLE.c.stock)).scalars().all() == [0]
+    # Of tea there is none left; the corrected invoice brings what it takes.
+    again = bring(parts, HEAD + good + bad % b"2" + other, Told(), stock=True)
+    assert (again.sales, again.products, again.sold_minor) == (2, 1, 2000)
+    assert_book_is_clean(parts.database)
+
+
+def test_a_line_of_no_invoice_spoils_those_it_may_be_of(parts: Parts) -> None:
+    line = b"%s,S1,tea,1,1.00,2026-01-01,0,\n"
+    raw = HEAD + line % b"A1" + line % b"A2" + b"A3,S1\n" + line % b"A4" + line % b"A5"
+    told = Told()
+    assert bring(parts, raw, told).sales == 2
+    assert told == [(3, "sale_line_unfit"), (4, "line_malformed"), (5, "sale_line_unfit")]
+    told.clear()
+    assert bring(parts, HEAD + b"A6,S1\n" + line % b"A7", told).sales == 0
+    assert told == [(2, "line_malformed"), (3, "sale_line_unfit")]
+
+
+@pytest.mark.parametrize(
+    ("reference", "sold_on", "code"),
+    [
+        ("L" * 65, "2026-01-01", "sale_line_unfit"),
+        ("", "2026-01-01", "sale_line_unfit"),
+        ("A\x1b[31m", "2026-01-01", "sale_line_unfit"),
+        ("A\u202e1", "2026-01-01", "sale_line_unfit"),
+        ("A\x001", "2026-01-01", "sale_line_unfit"),
+        ("A1", "2099-12-31", "date_in_future"),
+        ("A1", "2026-03-03", "date_in_future"),
+        ("A1", "2026-01-01 or so", "date_invalid"),
+        ("A1", "2026-01-012", "date_invalid"),
+    ],
+)
+def test_what_cant_be_a_reference_or_a_day(
+    parts: Parts, reference: str, sold_on: str, code: str
+) -> None:
+    told = Told()
+    raw = HEAD + f"{reference},S1,tea,1,1.00,{sold_on},0,\n".encode()
+    assert bring(parts, raw, told).sales == 0
+    assert told == [(2, code)]
+
+
+@pytest.mark.parametrize("time", ["", " 08:26", " 08:26:00", "T08:26:00.5Z", "T08:26:00+05:30"])
+def test_a_time_may_follow_the_day(parts: Parts, time: str) -> None:
+    raw = HEAD + f"A1,S1,tea,1,1.00,2026-03-02{time},0,\n".encode()
+    assert bring(parts, raw, Told()).sales == 1
+
+
+def test_references_that_begin_alike_are_several_sales(parts: Parts) -> None:
+    line = b"%s,S1,tea,1,1.00,2026-01-01,0,\n"
+    raw = HEAD + line % (b"L" * 63 + b"A") + line % (b"L" * 63 + b"B")
+    assert bring(parts, raw, Told()).sales == 2
+
+
 def test_the_example_of_a_real_shop(parts: Parts) -> None:
     raw = (ROOT / "examples" / "counter" / "invoices.csv").read_bytes()
     told = Told()
@@ -227,3 +295,73 @@ def test_a_mail_server_that_comes_back_gets_what_waited(parts: Parts, tmp_path: 
     for _ in range(2):
         mail_invoices(parts, send_to_spool(folder), sender="till@example.org", shop="Shop")
     assert [path.name for path in folder.iterdir()] == ["invoice-1.eml"]
+
+
+def test_of_two_processes_one_mails(parts: Parts) -> None:
+    """While one is at it, the other looks on; each invoice goes once."""
+    shop = Shop(parts.door)
+    tea = shop.add_product("tea", 450)
+    for number in range(12):
+        done(shop.sell([(tea, 1)], 450, email=f"{number}@example.org"))
+    sent: list[tuple[str, str]] = []
+
+    def send_as(holder: str, meanwhile: str | None) -> Send:
+        def send(message: EmailMessage) -> None:
+            sent.append((holder, message["To"]))
+            if meanwhile is not None:
+                mail_as(meanwhile)
+
+        return send
+
+    def mail_as(holder: str, meanwhile: str | None = None) -> None:
+        send = send_as(holder, meanwhile)
+        mail_invoices(parts, send, sender="till@example.org", shop="Shop", holder=holder)
+
+    mail_as("one", meanwhile="two")
+    mail_as("two")
+    assert sent == [("one", f"{number}@example.org") for number in range(12)]
+    # Whoever has it keeps it, until it has been silent for so long.
+    sent.clear()
+    done(shop.sell([(tea, 1)], 450, email="late@example.org"))
+    mail_as("two")
+    assert sent == []
+    parts.clock.advance(seconds=MAIL_LEASE.total_seconds() + 1)
+    mail_as("two")
+    mail_as("one")
+    assert sent == [("two", "late@example.org")]
+    assert_book_is_clean(parts.database)
+
+
+def test_a_mailer_that_was_held_up_stops_where_another_has_taken_over(parts: Parts) -> None:
+    shop = Shop(parts.door)
+    tea = shop.add_product("tea", 450)
+    for number in range(4):
+        done(shop.sell([(tea, 1)], 450, email=f"{number}@example.org"))
+    sent: list[str] = []
+
+    def hangs(message: EmailMessage) -> None:
+        parts.clock.advance(seconds=MAIL_LEASE.total_seconds() + 1)
+        mail_invoices(parts, works, sender="till@example.org", shop="Shop", holder="two")
+        sent.append(f"one {message['To']}")
+
+    def works(message: EmailMessage) -> None:
+        sent.append(f"two {message['To']}")
+
+    mail_invoices(parts, hangs, sender="till@example.org", shop="Shop", holder="one")
+    mail_invoices(parts, works, sender="till@example.org", shop="Shop", holder="two")
+    assert sent == [*(f"two {number}@example.org" for number in range(4)), "one 0@example.org"]
+
+
+def test_nobody_waits_for_a_dead_mailer(parts: Parts) -> None:
+    shop = Shop(parts.door)
+    tea = shop.add_product("tea", 450)
+    sent: list[str] = []
+
+    def send(message: EmailMessage) -> None:
+        sent.append(message["To"])
+
+    host = this_process().partition("/")[0]
+    for holder in (f"{host}/999999999/1", "alive"):
+        done(shop.sell([(tea, 1)], 450, email="a@example.org"))
+        mail_invoices(parts, send, sender="till@example.org", shop="Shop", holder=holder)
+    assert len(sent) == 2

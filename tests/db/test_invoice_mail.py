@@ -1,14 +1,33 @@
 """Invoices through a real mail server that refuses, forgets, hangs, dies and comes back. R10."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tallybook.retail.tasks.invoices import InvoiceMailer, Send, mail_invoices, send_by_smtp
+from tallybook.kernel.frozen import replace
+from tallybook.retail.model import CounterTerms, Purchase
+from tallybook.retail.operations.purchases import RecordPurchase, RecordPurchaseOperation
+from tallybook.retail.tasks.invoices import (
+    ATTEMPTS_MAX,
+    InvoiceMailer,
+    Send,
+    mail_invoices,
+    send_by_smtp,
+    send_to_spool,
+    write_invoice,
+)
+from tallybook.writer.model import Command
 from tests.mail_server import MailServer, mail_server
 from tests.selling import Shop, assert_book_is_clean, done
 from tests.serving import Parts, wait_until
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+PURCHASE = Purchase(
+    1, "ab" * 16, None, None, "USD", 100, 0, 0, 100, 100, None, "", "none", 1,
+    NOON.date(), NOON, None, False, None, "",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -59,6 +78,51 @@ def test_addresses_that_are_refused_hold_up_nobody_else(parts: Parts, shop: Shop
         parts.clock.advance(minutes=1)
         run_pass(parts, send_by_smtp(mail.url))
         assert mail.recipients == ["a@example.org", "b@example.org"]
+
+
+@pytest.mark.parametrize("address", ["a@[", ')@,"', "x@=?utf-8?q?=00?="])
+def test_an_address_that_breaks_a_parser_holds_up_nobody_else(
+    parts: Parts, shop: Shop, address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A book from before may hold one. It is tried, given up, and a person is told."""
+    odd = RecordPurchase(address, address, ((1, 1),), 450, None)
+    operation = RecordPurchaseOperation(CounterTerms("USD", "none"))
+    sell_to(shop, "a@example.org")
+    assert parts.door.ask_now(Command(operation, odd)).refusal is None
+    sell_to(shop, "b@example.org")
+    folder = tmp_path / "spool"
+    for _ in range(ATTEMPTS_MAX):
+        run_pass(parts, send_to_spool(folder))
+        assert {"invoice-1.eml", "invoice-3.eml"} <= {path.name for path in folder.iterdir()}
+        parts.clock.advance(days=3)
+    if not (folder / "invoice-2.eml").exists():
+        told = [line for line in caplog.records if line.levelname == "ERROR"]
+        assert [line.getMessage()[:37] for line in told] == [
+            "the invoice of receipt 2 is given up:"
+        ]
+
+
+def test_an_odd_address_is_one_recipient() -> None:
+    """`a,b@c.org` would be two by its looks."""
+    mail = write_invoice(replace(PURCHASE, customer_email="a,b@c.org"), [], "till@example.org", "S")
+    assert [(to.username, to.domain) for to in mail["To"].addresses] == [("a,b", "c.org")]
+
+
+def test_a_server_that_knows_no_such_address_refuses_only_that_mail(
+    parts: Parts, shop: Shop
+) -> None:
+    """Without SMTPUTF8 an address of another script can't be named at all."""
+    sell_to(shop, *(f"\u0905{number}@example.org" for number in range(4)), "a@example.org")
+    with mail_server() as mail:
+        run_pass(parts, send_by_smtp(mail.url))
+    assert mail.recipients == ["a@example.org"]
+
+
+def test_a_server_that_knows_no_login_refuses_all(parts: Parts, shop: Shop) -> None:
+    sell_to(shop, *(f"{number}@example.org" for number in range(8)))
+    with mail_server() as mail:
+        run_pass(parts, send_by_smtp(mail.url.replace("//", "//user:secret@")))
+    assert (mail.greeted, mail.taken) == (3, [])
 
 
 def test_a_mail_that_was_turned_away_comes_again(parts: Parts, shop: Shop) -> None:

@@ -19,11 +19,11 @@ from tallybook.ambient.secrets import Secrets
 from tallybook.bills.operations.inbox import read_line
 from tallybook.bills.reading.reader import Reader, load_reader
 from tallybook.kernel.money import MINOR_MAX
-from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Result
 from tallybook.processor.report_reader import ReportStream
 from tallybook.retail.model import CounterTerms
-from tallybook.retail.tasks import catalogue, past_sales
+from tallybook.retail.tasks import catalogue, sale_lines
 from tallybook.wire.csv_reader import CsvColumns, CsvLine, CsvReader
 
 SEEN_ON = date(2026, 6, 15)
@@ -161,9 +161,9 @@ class Readers:
                 yield f"a product of {product.price_minor} out of {line}"
 
     def _sales(self, dice: Random) -> Iterator[str]:
-        for line in self._lines(SALES, past_sales.COLUMNS, dice):
-            read = past_sales._read(line, TERMS)
-            if not isinstance(read, Refusal) and not 0 <= read.price_minor <= MINOR_MAX:
+        for line in self._lines(SALES, sale_lines.COLUMNS, dice):
+            read = sale_lines._read(line, TERMS, SEEN_ON).line
+            if read is not None and not 0 <= read.price_minor <= MINOR_MAX:
                 yield f"a price of {read.price_minor} out of {line}"
 
     def _lines(self, text: str, columns: CsvColumns, dice: Random) -> Iterator[CsvLine]:

@@ -261,6 +261,16 @@ def test_denominations(shop: Served) -> None:
     assert shop.get(f"{API}/denominations/500.00").json() == changed.json()
 
 
+def test_a_drawer_has_no_more_denominations_than_a_count_may_name(shop: Served) -> None:
+    known = len(shop.get(f"{API}/denominations").json()["data"])
+    for value in range(1, 101 - known):
+        body = {"value": 10_000 + value, "available_count": 1}
+        assert shop.post(f"{API}/denominations", body).status == 201
+    one_more = {"value": 20_000, "available_count": 1}
+    assert shop.post(f"{API}/denominations", one_more).code == "denominations_too_many"
+    assert shop.put(f"{API}/denominations/10001", {"available_count": 2}).status == 200
+
+
 def test_a_drawer_is_worth_no_more_than_an_amount_may_be(shop: Served) -> None:
     many = 10**9
     rich = {"value": "9000000.00", "available_count": many}

@@ -49,7 +49,7 @@ class CounterActors:
         terms = world.counter_terms
         self.chance = world.chance
         self.add = AddProductOperation(terms)
-        self.change = ChangeProductOperation()
+        self.change = ChangeProductOperation(terms)
         self.retire = RetireProductOperation()
         self.denominate = SetDenominationOperation(terms)
         self.sell = RecordPurchaseOperation(terms)

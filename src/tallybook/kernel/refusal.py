@@ -267,6 +267,9 @@ _IN_ORDER: dict[str, RefusalKind] = {
     ),
     "denomination_not_found": RefusalKind(404, "The drawer has no denomination of this value."),
     "denomination_taken": RefusalKind(409, "The drawer has this denomination already."),
+    "denominations_too_many": RefusalKind(
+        409, "A drawer has at most {most} denominations, so that a count can name them all."
+    ),
     "denomination_invalid": RefusalKind(
         422,
         "A denomination's value is more than zero, with no more decimals than the currency has.",

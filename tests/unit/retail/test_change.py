@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tallybook.retail.model import Pieces, value_of
+from tallybook.retail.rules import change
 from tallybook.retail.rules.change import find_change, nearest_amounts
 from tallybook.retail.rules.drawer import take_out
 
@@ -142,6 +143,79 @@ def test_large_change_out_of_odd_values_is_found() -> None:
         assert fewest <= sum(number for _, number in pieces) <= fewest + 1
 
 
+HOSTILE = {
+    "six values near each other": (1_999_999, [3_000 + 13 * n for n in range(1, 7)], 300),
+    "eight values near each other": (1_999_999, [3_000 + 13 * n for n in range(1, 9)], 300),
+    "a hundred values": (1_999_837, [1_000 + 7 * n for n in range(100)], 50),
+    "a hundred values, none of which will do": (
+        1_999_999,
+        [10_000 + 137 * n for n in range(100)],
+        20,
+    ),
+    "nine hundred values": (1_999_837, [1_000 + 7 * n for n in range(900)], 50),
+    "fourteen hundred values": (1_999_837, [1_000 + 7 * n for n in range(1_400)], 50),
+    "every value up to 1,400": (1_999_837, list(range(1, 1_401)), 50),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_drawer_takes_more_than_so_many_steps(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps of each search, and all the sums that are tabled: both have an end."""
+    amount, values, count = HOSTILE[name]
+    drawer = tuple((value, count) for value in sorted(values, reverse=True))
+    looks, bits = 0, 0
+    at_least, with_pieces = change._at_least, change._with_pieces
+
+    def look(usable: Pieces, left: int) -> int:
+        nonlocal looks
+        looks += 1
+        return at_least(usable, left)
+
+    def table(reach: int, value: int, count: int, width: int) -> int:
+        nonlocal bits
+        bits += width
+        return with_pieces(reach, value, count, width)
+
+    monkeypatch.setattr(change, "_at_least", look)
+    monkeypatch.setattr(change, "_with_pieces", table)
+    pieces = find_change(amount, drawer)
+    searches = len(change.SPARE) + 2
+    assert looks <= searches * 2 * change.STEPS_MAX // change.STEP
+    assert bits <= searches * change.TABLES_MAX
+    if pieces is not None:
+        assert value_of(pieces) == amount
+        assert all(number <= count for _, number in pieces)
+    bits = 0
+    below, above = nearest_amounts(amount, drawer)
+    assert bits <= change.TABLES_MAX
+    assert below <= amount < (above or amount + 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["six values near each other", "eight values near each other", "a hundred values"]
+)
+def test_out_of_steps_it_is_still_exact(name: str) -> None:
+    amount, values, count = HOSTILE[name]
+    assert find_change(amount, tuple((value, count) for value in reversed(values))) is not None
+
+
+def test_out_of_steps_at_once_it_finds_change_wherever_there_is_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first way down the tables ends with the amount."""
+    monkeypatch.setattr(change, "STEPS_MAX", 0)
+    for drawer in itertools.islice(drawers(), 0, None, 3):
+        sums = all_ways(drawer)
+        for amount in range(value_of(drawer) + 3):
+            pieces = find_change(amount, drawer)
+            assert (pieces is not None) == (amount in sums), (amount, drawer)
+            if pieces is not None:
+                assert value_of(pieces) == amount
+                assert all(number <= dict(drawer)[value] for value, number in pieces)
+
+
 def test_a_hostile_amount_is_answered() -> None:
     """With what pieces there are, or with none; nobody's basket stops everyone else's."""
     drawer = tuple((value, 10**9) for value in (5_003, 4_801, 3_301, 1_999, 1_009))
@@ -156,3 +230,12 @@ def test_uncounted_cash_helps_where_pieces_do_not() -> None:
     out = take_out(55, {50: 1, 20: 1}, 5)
     assert out is not None
     assert (out.pieces, out.uncounted_minor) == (((50, 1),), 5)
+
+
+def test_exact_pieces_go_out_however_large_the_amount() -> None:
+    """The nearest amounts are only near beyond the tables; what can be made is made."""
+    drawer = {10_000: 200, 25: 1, 10: 3, 1: 4}
+    for uncounted in (0, 100):
+        out = take_out(2_000_030, drawer, uncounted)
+        assert out is not None
+        assert (out.pieces, out.uncounted_minor) == (((10_000, 200), (10, 3)), 0)

@@ -104,3 +104,15 @@ def test_a_wrong_sku_is_refused(sku: str) -> None:
     with pytest.raises(Refused) as refused:
         clean_sku(sku)
     assert refused.value.refusal.code == "sku_invalid"
+
+
+def test_a_name_has_something_to_see_and_a_sku_nothing_unseen() -> None:
+    """Joiners belong to some scripts and stay between letters; alone they are no name."""
+    joined = "\u0915\u094d\u200d\u0937"
+    assert clean_product_name(joined) == joined
+    for nothing in ("\u200b", "\u200b \u200d", "\ufeff"):
+        with pytest.raises(Refused):
+            clean_product_name(nothing)
+    for sku in ("\u200b", "A\u200b1", "A\u202e1"):
+        with pytest.raises(Refused):
+            clean_sku(sku)

@@ -114,7 +114,12 @@ def _close_session(terms: CounterTerms) -> CloseSessionOperation:
     "/denominations",
     status_code=201,
     response_model=DenominationView,
-    responses=refusals("denomination_invalid", "denomination_taken", "drawer_currency_differs"),
+    responses=refusals(
+        "denomination_invalid",
+        "denomination_taken",
+        "denominations_too_many",
+        "drawer_currency_differs",
+    ),
 )
 async def create_denomination(call: Call, body: NewDenomination) -> Response:
     """Add a kind of note or coin to the drawer."""
@@ -158,12 +163,14 @@ def list_denominations(context: InContext) -> Any:  # noqa: ANN401 - the respons
 )
 def read_denomination(context: InContext, value: str) -> Any:  # noqa: ANN401 - the response model tells
     """Read how many pieces of a value are known to be in the drawer."""
-    currency = context.settings.currency
+    with context.database.snapshot() as connection:
+        drawer = reads.find_drawer(connection)
+        found = reads.list_denominations(connection)
+    currency = drawer.currency if drawer else context.settings.currency
     value_minor = _path_value(value, currency)
-    with context.database.reader() as connection:
-        for item in reads.list_denominations(connection):
-            if item.value_minor == value_minor:
-                return show_denomination(item, currency)
+    for item in found:
+        if item.value_minor == value_minor:
+            return show_denomination(item, currency)
     raise Refused(Refusal("denomination_not_found"))
 
 
@@ -216,6 +223,7 @@ async def open_drawer_session(call: Call, body: DrawerCount) -> Response:
         "denomination_unknown",
         "tender_mismatch",
         "drawer_insufficient",
+        "drawer_currency_differs",
     ),
 )
 async def move_drawer_cash(call: Call, session_id: str, body: NewMovement) -> Response:
@@ -242,6 +250,7 @@ async def move_drawer_cash(call: Call, session_id: str, body: NewMovement) -> Re
         "drawer_session_closed",
         "denomination_invalid",
         "denomination_unknown",
+        "drawer_currency_differs",
     ),
 )
 async def close_drawer_session(call: Call, session_id: str, body: DrawerCount) -> Response:

@@ -11,7 +11,7 @@ from pydantic import Field, WithJsonSchema
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.retail.model import CounterTerms, Pieces
-from tallybook.retail.rules.drawer import sort_pieces
+from tallybook.retail.rules.drawer import DENOMINATIONS_MAX, sort_pieces
 from tallybook.wire.context import Context
 from tallybook.wire.fields import COUNT_MAX, Amount, Body, Count
 
@@ -19,7 +19,8 @@ ProductNumber = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 Quantity = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 LINES_MAX = 500
 """How many lines one call may bring; what 64 kB hold."""
-PIECES_MAX = 100
+PIECES_MAX = DENOMINATIONS_MAX
+"""How many values one call may name: every one that a drawer can have."""
 
 Percent = Annotated[
     int | str | Decimal,

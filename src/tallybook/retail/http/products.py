@@ -38,7 +38,6 @@ ROUTER = Router("products")
 ProductName = Annotated[str, Field(min_length=1, max_length=20_000)]
 Sku = Annotated[str, Field(min_length=1, max_length=1_000)]
 
-_CHANGE_PRODUCT = ChangeProductOperation()
 _RETIRE_PRODUCT = RetireProductOperation()
 
 
@@ -70,6 +69,11 @@ class ProductChanges(Body):
 @lru_cache(maxsize=16)
 def _add_product(terms: CounterTerms) -> AddProductOperation:
     return AddProductOperation(terms)
+
+
+@lru_cache(maxsize=16)
+def _change_product(terms: CounterTerms) -> ChangeProductOperation:
+    return ChangeProductOperation(terms)
 
 
 @ROUTER.post(
@@ -117,6 +121,7 @@ async def create_product(call: Call, body: NewProduct) -> Response:
         "sku_invalid",
         "name_taken",
         "sku_taken",
+        "drawer_currency_differs",
         "stock_insufficient",
     ),
 )
@@ -124,7 +129,7 @@ async def change_product(call: Call, product_id: str, body: ProductChanges) -> R
     """Change a product: any of the fields. What was sold keeps what it was sold as."""
     currency = call.context.settings.currency
     return await call.ask(
-        _CHANGE_PRODUCT,
+        _change_product(terms_of(call.context)),
         ChangeProduct(
             product_number(product_id),
             name=None if body.name is None else clean_product_name(body.name),

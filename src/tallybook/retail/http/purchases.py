@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -94,7 +95,7 @@ async def create_purchase(call: Call, body: NewPurchase) -> Response:
     paid_minor = parse_amount(body.paid_amount, terms.currency, param="paid_amount")
     if paid_minor < 0:
         raise Refused(Refusal("amount_invalid", param="paid_amount"))
-    email = None if body.customer_email is None else _email(body.customer_email)
+    email = None if body.customer_email is None else _read(clean_email, body.customer_email)
     tendered = body.tendered
     return await call.ask(
         _record_purchase(terms),
@@ -115,7 +116,7 @@ def list_purchases(
     customer_email: Annotated[str | None, Query(max_length=1_000)] = None,
 ) -> Any:  # noqa: ANN401 - the response model tells
     """List purchases, the newest first; of one customer by their e-mail address."""
-    folded = None if customer_email is None else fold_email(_email(customer_email))
+    folded = None if customer_email is None else _read(fold_email, customer_email)
     with context.database.snapshot() as connection:
         found = reads.list_purchases(
             connection, email_folded=folded, before=page.after_number(), limit=page.limit + 1
@@ -204,9 +205,9 @@ def _find_purchase(context: Context, purchase_id: str) -> reads.Sold:
     return sold
 
 
-def _email(text: str) -> str:
-    """Clean an address, and name the field as this call does. Raises: Refused `email_invalid`."""
+def _read(how: Callable[[str], str], email: str) -> str:
+    """Read an address, and name the field as this call does. Raises: Refused `email_invalid`."""
     try:
-        return clean_email(text)
+        return how(email)
     except Refused:
         raise Refused(Refusal("email_invalid", param="customer_email")) from None

@@ -25,11 +25,12 @@ from tallybook.retail.operations.till import (
     PIECES_READ,
     Rows,
     Till,
+    check_worth,
     drawer_rows,
     entry_of,
-    open_till,
+    open_own_till,
 )
-from tallybook.retail.rules.drawer import add_pieces, compare_count, take_out
+from tallybook.retail.rules.drawer import DENOMINATIONS_MAX, add_pieces, compare_count, take_out
 from tallybook.retail.store import DRAWER_MOVEMENTS, SESSIONS
 from tallybook.retail.views.answers import show_denomination, show_movement, show_session
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
@@ -62,11 +63,13 @@ class SetDenominationOperation:
         self, view: View, command: SetDenomination, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
         """Set it, unless a new one is known or a known one isn't."""
-        till = open_till(view, self._terms)
-        if till.drawer.currency != self._terms.currency:
-            return Refusal("drawer_currency_differs", details={"currency": till.drawer.currency})
+        till = open_own_till(view, self._terms)
+        if isinstance(till, Refusal):
+            return till
         if command.is_new and command.value_minor in till.counts:
             return Refusal("denomination_taken", "value")
+        if command.is_new and len(till.counts) >= DENOMINATIONS_MAX:
+            return Refusal("denominations_too_many", details={"most": DENOMINATIONS_MAX})
         if not command.is_new and command.value_minor not in till.counts:
             return Refusal("denomination_not_found")
         change = command.count - till.counts.get(command.value_minor, 0)
@@ -83,7 +86,7 @@ class SetDenominationOperation:
             ids,
         )
         counts = {**till.counts, command.value_minor: command.count}
-        if (refusal := _check_worth(till, counts, "available_count")) is not None:
+        if (refusal := check_worth(till, counts, "available_count")) is not None:
             return refusal
         reply = Reply(201 if command.is_new else 200, shown)
         return _decision(till, movement, counts, reply)
@@ -113,9 +116,9 @@ class OpenSessionOperation:
         self, view: View, command: OpenSession, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
         """Open it, unless one is open."""
-        till = open_till(view, self._terms)
-        if till.drawer.currency != self._terms.currency:
-            return Refusal("drawer_currency_differs", details={"currency": till.drawer.currency})
+        till = open_own_till(view, self._terms)
+        if isinstance(till, Refusal):
+            return till
         if till.drawer.open_session is not None:
             details = {"session_id": till.drawer.open_session}
             return Refusal("drawer_session_open", details=details)
@@ -171,7 +174,9 @@ class MoveCashOperation:
 
     def decide(self, view: View, command: MoveCash, moment: Moment, ids: Ids) -> Decision | Refusal:
         """Move it, unless the session is closed or the drawer does not hold it."""
-        till = open_till(view, self._terms)
+        till = open_own_till(view, self._terms)
+        if isinstance(till, Refusal):
+            return till
         refusal = _check_session(view, command.session_number)
         if refusal is None and command.pieces is not None:
             refusal = _check_pieces(till, command)
@@ -190,7 +195,7 @@ class MoveCashOperation:
         counts = add_pieces(till.counts, pieces)
         if any(count < 0 for count in counts.values()):
             return _too_much(till, command.amount_minor)
-        if (refusal := _check_worth(till, counts, "amount", uncounted)) is not None:
+        if (refusal := check_worth(till, counts, "amount", uncounted)) is not None:
             return refusal
         kind = MovementKind.PAY_IN if command.is_in else MovementKind.PAY_OUT
         movement = _movement(till, kind, pieces, uncounted, command.reason, moment, ids)
@@ -222,7 +227,9 @@ class CloseSessionOperation:
         self, view: View, command: CloseSession, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
         """Close it, unless it is closed."""
-        till = open_till(view, self._terms)
+        till = open_own_till(view, self._terms)
+        if isinstance(till, Refusal):
+            return till
         refusal = (
             _check_session(view, command.session_number)
             or _find_unknown(till, command.counts, "counts")
@@ -314,14 +321,6 @@ def _decision(
         events=(moved,),
         reply=reply,
     )
-
-
-def _check_worth(
-    till: Till, counts: Mapping[int, int], param: str, uncounted_minor: int = 0
-) -> Refusal | None:
-    """See that a drawer will be worth no more than any amount may be."""
-    worth = value_of(tuple(counts.items())) + till.drawer.uncounted_minor + uncounted_minor
-    return Refusal("amount_invalid", param=param) if worth > MINOR_MAX else None
 
 
 def _check_count(counted: Pieces) -> Refusal | None:

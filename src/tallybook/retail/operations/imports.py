@@ -11,7 +11,7 @@ from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import CounterTerms, Purchase, StockMovement
 from tallybook.retail.operations.purchases import find_customer, sale_decision
-from tallybook.retail.operations.till import DRAWER_LOCK, PIECES_READ, Rows, open_till
+from tallybook.retail.operations.till import DRAWER_LOCK, PIECES_READ, Rows, open_own_till
 from tallybook.retail.rules.basket import BasketLine, check_product, price_basket
 from tallybook.retail.rules.totals import RULES_VERSION, cash_rounding_of, round_cash
 from tallybook.retail.store import PRODUCTS, PURCHASE_BY_REFERENCE, STOCK_MOVEMENTS
@@ -63,7 +63,9 @@ class RecordPastSaleOperation:
         self, view: View, command: RecordPastSale, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
         """Record it, unless it is in the book or a product is not."""
-        till = open_till(view, self._terms)
+        till = open_own_till(view, self._terms)
+        if isinstance(till, Refusal):
+            return till
         currency = till.drawer.currency
         known = view.one(PURCHASE_BY_REFERENCE, command.reference)
         if known is not None:
@@ -104,6 +106,7 @@ class RecordPastSaleOperation:
             reference=command.reference,
             hash="",
         )
+        made_up = _make_up(lines, moment, ids) if command.takes_stock else []
         decided = sale_decision(
             till,
             dict(till.counts),
@@ -115,7 +118,32 @@ class RecordPastSaleOperation:
         )
         if not command.takes_stock:
             return decided
-        return replace(decided, added=[*decided.added, *_stock_movements(lines, moment, ids)])
+        taken = _stock_movements(lines, moment, ids)
+        return replace(decided, added=[*decided.added, *made_up, *taken])
+
+
+def _make_up(lines: list[BasketLine], moment: Moment, ids: Ids) -> Rows:
+    """Put on the shelf what is not there of what was sold: it was sold, so it had been there.
+
+    Changes the lines' products; gives the movements. So a line that is corrected, and comes in with
+    the file's second import, finds what it takes.
+    """
+    wanted: dict[int, int] = {}
+    for line in lines:
+        wanted[line.product.id] = wanted.get(line.product.id, 0) + line.quantity
+    movements: Rows = []
+    missing: dict[int, int] = {}
+    for product in {line.product.id: line.product for line in lines}.values():
+        after = product.stock - wanted[product.id]
+        if after < -product.oversell_limit:
+            missing[product.id] = -after
+            movement = StockMovement(ids.fresh(), product.id, -after, "imported stock", moment.now)
+            movements.append((STOCK_MOVEMENTS, movement))
+    for place, line in enumerate(lines):
+        product = line.product
+        filled = replace(product, stock=product.stock + missing.get(product.id, 0))
+        lines[place] = replace(line, product=filled)
+    return movements
 
 
 def _stock_movements(lines: Sequence[BasketLine], moment: Moment, ids: Ids) -> Rows:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from tallybook.collection.model import Job
+from tallybook.collection.store import JOBS
 from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
@@ -13,6 +15,51 @@ from tallybook.retail.store import INVOICE_RETRIES, MAIL_CURSORS
 from tallybook.writer.model import Decision, Event, Moment, Needs, View
 
 CURSOR = "invoices"
+
+
+MAILING = "invoices"
+"""The job of mailing invoices, which one process at a time has."""
+MAIL_LEASE = timedelta(seconds=180)
+"""How long the mailing process may be silent before another one mails. One mail may take long: a
+server has some seconds for each of its answers."""
+
+
+@frozen
+class ClaimMailing:
+    """That a process wants to mail invoices, or to go on."""
+
+    holder: str
+    dead_holder: str | None = None
+    """A holder that the caller knows to be dead: nobody waits for its lease."""
+
+
+class ClaimMailingOperation:
+    """Takes the mailing, or prolongs it. Its value says whether it is the caller's. Source: R10."""
+
+    name = "retail.claim_mailing"
+
+    def needs(self, command: ClaimMailing, seen: View) -> Needs:
+        """Lock the job."""
+        del command, seen
+        return Needs(lock=((JOBS, MAILING),))
+
+    def decide(
+        self, view: View, command: ClaimMailing, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Claim it, unless another process has it and may be alive."""
+        before = view.row(JOBS, MAILING)
+        job = Job(MAILING, None, None, command.holder, moment.now + MAIL_LEASE)
+        if before is None:
+            added, changed = ((JOBS, job),), ()
+        elif (
+            before.holder not in (command.holder, command.dead_holder)
+            and before.lease_until > moment.now
+        ):
+            return Decision(value=False)
+        else:
+            added, changed = (), ((JOBS, job),)
+        claimed = Event("retail.invoices.claimed", ids.fresh(), {})
+        return Decision(added=added, changed=changed, events=(claimed,), value=True)
 
 
 @frozen

@@ -10,6 +10,7 @@ from tallybook.retail.operations.till import (
     DRAWER_LOCK,
     PIECES_READ,
     Rows,
+    currency_differs,
     drawer_rows,
     open_till,
 )
@@ -57,9 +58,7 @@ class AddProductOperation:
         """Add it, unless name or sku are taken."""
         till = open_till(view, self._terms)
         if command.currency != till.drawer.currency:
-            return Refusal(
-                "drawer_currency_differs", "currency", {"currency": till.drawer.currency}
-            )
+            return currency_differs(till.drawer.currency, "currency")
         product = Product(
             id=till.drawer.products_count + 1,
             name=command.name,
@@ -109,6 +108,9 @@ class ChangeProductOperation:
 
     name = "retail.change_product"
 
+    def __init__(self, terms: CounterTerms) -> None:
+        self._terms = terms
+
     def needs(self, command: ChangeProduct, seen: View) -> Needs:
         """Lock the product, and the drawer, under which names are given."""
         del seen
@@ -120,11 +122,13 @@ class ChangeProductOperation:
     def decide(
         self, view: View, command: ChangeProduct, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
-        """Change it, unless it is gone or a name is taken."""
+        """Change it, unless it is gone, a name is taken, or the price is in another currency."""
         before = view.row(PRODUCTS, command.product_id)
         refusal = _check_active(before, command.product_id)
         if before is None or refusal is not None:
             return refusal or _unknown(command.product_id)
+        if command.price_minor is not None and before.currency != self._terms.currency:
+            return currency_differs(before.currency, "price")
         after = _changed(before, command)
         if (taken := _find_taken(view, after)) is not None:
             return taken

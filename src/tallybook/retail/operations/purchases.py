@@ -25,9 +25,10 @@ from tallybook.retail.operations.till import (
     PIECES_READ,
     Rows,
     Till,
+    check_worth,
     drawer_rows,
     entry_of,
-    open_till,
+    open_own_till,
 )
 from tallybook.retail.rules.basket import (
     Basket,
@@ -83,9 +84,9 @@ class RecordPurchaseOperation:
         self, view: View, command: RecordPurchase, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
         """Sell, or say what stands against it."""
-        till = open_till(view, self._terms)
-        if till.drawer.currency != self._terms.currency:
-            return Refusal("drawer_currency_differs", details={"currency": till.drawer.currency})
+        till = open_own_till(view, self._terms)
+        if isinstance(till, Refusal):
+            return till
         number = till.drawer.purchases_count + 1
         lines = _choose_products(view, command.lines, till.drawer.currency)
         if isinstance(lines, Refusal):
@@ -96,6 +97,9 @@ class RecordPurchaseOperation:
         cash = _take_cash(till, basket, self._rounding, command.paid_minor, command.tendered)
         if isinstance(cash, Refusal):
             return cash
+        uncounted = command.paid_minor if command.tendered is None else 0
+        if (refusal := check_worth(till, cash.counts, "paid_amount", uncounted)) is not None:
+            return refusal
         customer, is_new = find_customer(
             view, command.email, command.email_folded, self._terms, moment, ids
         )
@@ -128,7 +132,7 @@ class RecordPurchaseOperation:
             basket,
             purchase,
             customer if is_new else None,
-            uncounted_minor=command.paid_minor if command.tendered is None else 0,
+            uncounted_minor=uncounted,
         )
 
 

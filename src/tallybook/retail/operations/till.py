@@ -7,8 +7,10 @@ from datetime import date
 from typing import Any
 
 from tallybook.kernel.frozen import frozen
+from tallybook.kernel.money import MINOR_MAX
+from tallybook.kernel.refusal import Refusal
 from tallybook.ledger.model import Chart, Entry, Posting
-from tallybook.retail.model import DRAWER, CounterTerms, Denomination, Drawer, Pieces
+from tallybook.retail.model import DRAWER, CounterTerms, Denomination, Drawer, Pieces, value_of
 from tallybook.retail.rules.documents import FIRST_HASH
 from tallybook.retail.rules.drawer import sort_pieces
 from tallybook.retail.store import DENOMINATIONS, DENOMINATIONS_OF, DRAWERS
@@ -43,6 +45,35 @@ def open_till(view: View, terms: CounterTerms) -> Till:
     if drawer is not None:
         return Till(drawer, is_new=False, counts=counts)
     return Till(_empty_drawer(terms.currency), is_new=True, counts=counts)
+
+
+def open_own_till(view: View, terms: CounterTerms) -> Till | Refusal:
+    """Look into the drawer, whose currency the command's amounts were read in.
+
+    For whoever brings amounts: those of another currency are other amounts. Source: R1.
+    """
+    till = open_till(view, terms)
+    if till.drawer.currency != terms.currency:
+        return currency_differs(till.drawer.currency)
+    return till
+
+
+def currency_differs(currency: str, param: str | None = None) -> Refusal:
+    """Refuse what is not in the drawer's currency. Source: R1."""
+    return Refusal("drawer_currency_differs", param, {"currency": currency})
+
+
+def check_worth(
+    till: Till, counts: Mapping[int, int], param: str, uncounted_minor: int = 0
+) -> Refusal | None:
+    """See that a drawer will be worth no more than any amount may be, or less than it was.
+
+    Units: `uncounted_minor` is what comes in without its pieces being told.
+    """
+    before = value_of(tuple(till.counts.items()))
+    after = value_of(tuple(counts.items())) + uncounted_minor
+    is_too_much = after > before and after + till.drawer.uncounted_minor > MINOR_MAX
+    return Refusal("amount_invalid", param=param) if is_too_much else None
 
 
 def drawer_rows(till: Till, after: Drawer, counts: Mapping[int, int]) -> Decided:

@@ -16,11 +16,23 @@ SPARE = (0, 1, 3, 7)
 REACH_MAX = 2_000_000
 """How far sums are tabled, in units of the values' greatest common divisor: 20,000.00 in cents.
 What stands between the bounds counts, not the change. Beyond it, and only where taking the largest
-first fails, the search gives up after `STEPS_MAX` steps, and the nearest other amounts are payable
-but not always the very nearest."""
+first fails, the search gives up after `STEPS_MAX` steps, change is sought with the largest pieces
+down to the tables, and the nearest other amounts are payable but not always the very nearest."""
 
-STEPS_MAX = 20_000
-"""What a search without a table may cost: nobody's basket may stop everyone else's."""
+TABLES_MAX = 32 * REACH_MAX
+"""How many sums all tables of one search hold, in bits. So with more than 32 values tables end
+below `REACH_MAX`: a hundred values are tabled to 6,400.00 in cents."""
+
+GREEDY_VALUES = 32
+"""With more values nobody asks whether taking the largest first is right: asking costs too much."""
+
+STEP = 8
+"""What a step costs apart from the values it looks at, in values."""
+
+STEPS_MAX = 300_000
+"""What each search may cost, in values looked at: nobody's basket may stop everyone else's.
+A search with tables that has not ended by then gives the best it has found, which is exact but may
+not be the fewest pieces. What was measured needs less than a half (`bench/change.py`)."""
 
 
 def find_change(amount_minor: int, drawer: Pieces) -> Pieces | None:
@@ -40,7 +52,7 @@ def find_change(amount_minor: int, drawer: Pieces) -> Pieces | None:
         return ()
     there = tuple([piece for piece in drawer if piece[1] > 0])
     # Right for all values there, it is right for those that are no larger than this amount.
-    if _is_greedy_right(tuple([value for value, _ in there])):
+    if len(there) <= GREEDY_VALUES and _is_greedy_right(tuple([value for value, _ in there])):
         found = _greedy(amount_minor, there)
         if found is not None:
             return found
@@ -76,7 +88,31 @@ def _search_in_steps(amount: int, usable: Pieces) -> Pieces | None:
         found = _search_within(amount, usable, bounds, fewest + spare)
         if found is not None:
             return found
-    return _Search(amount, usable).find()
+    found = _Search(amount, usable).find()
+    if found is None and not _is_tabled(amount, usable):
+        return _search_the_rest(amount, usable)
+    return found
+
+
+def _search_the_rest(amount: int, usable: Pieces) -> Pieces | None:
+    """Take the largest pieces down to where the tables begin, and make the rest out of any.
+
+    What `_nearest_by_steps` calls payable is payable by this.
+    """
+    width = min(REACH_MAX, TABLES_MAX // len(usable))
+    kept: dict[int, int] = {}
+    left = amount
+    for value, count in usable:
+        kept[value] = min(count, left // value, max(0, -((width - left) // value)))
+        left -= kept[value] * value
+    if left > width:
+        return None
+    rest = _Search(left, tuple((value, count - kept[value]) for value, count in usable)).find()
+    if rest is None:
+        return None
+    more = dict(rest)
+    taken = ((value, kept[value] + more.get(value, 0)) for value in kept)
+    return tuple(piece for piece in taken if piece[1])
 
 
 def _search_within(
@@ -86,7 +122,7 @@ def _search_within(
     kept = tuple((value, least) for value, least, _ in bounded)
     free = tuple((value, most - least) for value, least, most in bounded)
     left = amount - value_of(kept)
-    if not 0 <= left <= REACH_MAX:
+    if left < 0 or not _is_tabled(left, free):
         return None
     found = _Search(left, free, pieces - sum(least for _, least in kept)).find()
     if found is None:
@@ -142,7 +178,7 @@ def nearest_amounts(amount_minor: int, drawer: Pieces) -> tuple[int, int | None]
     wanted = amount_minor // unit
     # From one reachable sum to the next above it is never further than the largest value.
     width = min(wanted + scaled[0][0], total // unit)
-    if width > REACH_MAX:
+    if not _is_tabled(width, scaled):
         return _nearest_by_steps(amount_minor, usable)
     reach = 1
     for value, count in scaled:
@@ -166,6 +202,10 @@ def _nearest_by_steps(amount_minor: int, usable: Pieces) -> tuple[int, int | Non
             above = below + (most + 1) * value
         below += most * value
     return below, above
+
+
+def _is_tabled(width: int, usable: Pieces) -> bool:
+    return width <= REACH_MAX and width * len(usable) <= TABLES_MAX
 
 
 def _with_pieces(reach: int, value: int, count: int, width: int) -> int:
@@ -225,6 +265,8 @@ class _Search:
     """Branch and bound over the values, largest first, pruned by what smaller ones can reach.
 
     Exact. Of equally good solutions the first found stays, which has more of the larger values.
+    It ends after `STEPS_MAX` steps, with the best so far; with tables, and where any number of
+    pieces will do, never without any.
     """
 
     def __init__(self, amount: int, usable: Pieces, most: int | None = None) -> None:
@@ -233,8 +275,9 @@ class _Search:
         # What the values from each position on are worth in all, and which sums they reach.
         worths = list(accumulate((v * n for v, n in reversed(usable)), initial=0))
         self._worth = worths[::-1]
-        self._reach = self._tables() if amount <= REACH_MAX else None
+        self._reach = self._tables() if _is_tabled(amount, usable) else None
         self._best: tuple[int, ...] | None = None
+        self._is_unbounded = most is None
         self._fewest = 1 + (amount if most is None else most)
         self._seen: dict[tuple[int, int], int] = {}
         self._steps = 0
@@ -242,7 +285,7 @@ class _Search:
     def find(self) -> Pieces | None:
         """Give the pieces, or None where the amount can't be made."""
         if self._can_reach(0, self._amount):
-            self._descend(0, self._amount, 0, [])
+            self._descend()
         if self._best is None:
             return None
         return tuple(
@@ -265,33 +308,59 @@ class _Search:
         byte = amount >> 3
         return byte < len(table) and bool(table[byte] >> (amount & 7) & 1)
 
-    def _descend(self, position: int, left: int, used: int, taken: list[int]) -> None:
-        if left == 0:
-            # Whoever got here was bounded by the fewest so far, so this is fewer.
-            self._best, self._fewest = tuple(taken), used
-            return
-        value, count = self._usable[position]
-        most = min(count, left // value)
-        least = max(0, -((self._worth[position + 1] - left) // value))
-        for number in range(most, least - 1, -1):
-            self._steps += 1
-            if self._reach is None and self._steps > STEPS_MAX:
+    def _descend(self) -> None:
+        """Try each number of each value, largest first, without a frame of Python's per value."""
+        # One place per value being tried: what is left for it and those after it, the pieces of
+        # those before it, and the numbers still to try, from the largest down to the least.
+        usable, rests = self._usable, [self._usable[i:] for i in range(len(self._usable) + 1)]
+        lefts, useds, nexts, leasts = [self._amount], [0], [0], [0]
+        nexts[0], leasts[0] = self._numbers(0, self._amount)
+        while nexts:
+            position, number = len(nexts) - 1, nexts[-1]
+            if number < leasts[-1]:
+                del lefts[-1], useds[-1], nexts[-1], leasts[-1]
+                continue
+            nexts[-1] = number - 1
+            self._steps += STEP + len(usable) - position
+            if self._steps > STEPS_MAX and not self._is_first_way_certain():
                 return
-            after = left - number * value
-            pieces = used + number
+            after = lefts[-1] - number * usable[position][0]
+            pieces = useds[-1] + number
             # Fewer of this value mean no fewer pieces in all: all further ones are bounded too.
-            if pieces + _at_least(self._usable[position + 1 :], after) >= self._fewest:
-                return
+            if pieces + _at_least(rests[position + 1], after) >= self._fewest:
+                nexts[-1] = -1
+                continue
             if not self._can_reach(position + 1, after):
                 continue
-            within = max(position + 1, self._first_within(after))
-            if pieces + _at_least(self._usable[within:], after) >= self._fewest:
+            within = self._first_within(after)
+            if within > position + 1 and pieces + _at_least(rests[within], after) >= self._fewest:
                 continue
             place = position + 1, after
             if self._seen.get(place, self._fewest) <= pieces:
                 continue
             self._seen[place] = pieces
-            self._descend(position + 1, after, pieces, [*taken, number])
+            if after == 0:
+                # Whoever got here was bounded by the fewest so far, so this is fewer.
+                self._best, self._fewest = tuple([tried + 1 for tried in nexts]), pieces
+                continue
+            first, least = self._numbers(position + 1, after)
+            lefts.append(after)
+            useds.append(pieces)
+            nexts.append(first)
+            leasts.append(least)
+
+    def _numbers(self, position: int, left: int) -> tuple[int, int]:
+        """Bound how many of a value may be taken: at most what is left, at least what must be."""
+        value, count = self._usable[position]
+        least = max(0, -((self._worth[position + 1] - left) // value))
+        return min(count, left // value), least
+
+    def _is_first_way_certain(self) -> bool:
+        """Tell whether the first way down must end with the amount, and hasn't yet.
+
+        Where no number of pieces is given, the tables lead there without a step back.
+        """
+        return self._best is None and self._reach is not None and self._is_unbounded
 
     def _first_within(self, amount: int) -> int:
         """Tell from which position on values are no larger than an amount."""

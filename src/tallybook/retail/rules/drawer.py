@@ -8,6 +8,10 @@ from tallybook.kernel.frozen import frozen
 from tallybook.retail.model import Pieces, value_of
 from tallybook.retail.rules.change import find_change, nearest_amounts
 
+DENOMINATIONS_MAX = 100
+"""As many as a count may name: a value that no count can name could never be counted. It bounds
+what the search for change may cost, too."""
+
 
 @frozen
 class CashOut:
@@ -63,6 +67,9 @@ def take_out(amount_minor: int, counts: Mapping[int, int], uncounted_minor: int)
     CashOut(pieces=((50, 1),), uncounted_minor=10)
     """
     drawer = sort_pieces(counts.items())
+    exact = find_change(amount_minor, drawer)
+    if exact is not None:
+        return CashOut(exact, 0)
     below, _ = nearest_amounts(amount_minor, drawer)
     if amount_minor - below > uncounted_minor:
         return None

@@ -1,1 +1,4 @@
-"""The counter's long work: catalogue.py and past_sales.py bring files in, invoices.py mails."""
+"""The counter's long work: catalogue.py and past_sales.py bring files in.
+
+sale_lines.py reads past sales into whole invoices; invoices.py mails.
+"""

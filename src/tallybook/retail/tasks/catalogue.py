@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from tallybook.ambient.clock import Clock
 from tallybook.kernel.money import parse_positive_amount
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused
@@ -35,6 +36,11 @@ class Counter(Protocol):
     @property
     def door(self) -> Door:
         """Where writes go."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """What day it is."""
         ...
 
 

@@ -8,12 +8,15 @@ its Message-ID is the same both times.
 from __future__ import annotations
 
 import logging
+import os
 import smtplib
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -22,11 +25,17 @@ from pydantic_core import from_json
 from sqlalchemy import Connection, select
 
 from tallybook.ambient.clock import Clock
+from tallybook.ambient.liveness import is_known_dead, this_process
+from tallybook.collection.queries import find_job
 from tallybook.db.engine import Database
 from tallybook.retail.model import Purchase, PurchaseItem
 from tallybook.retail.operations.invoices import (
     CURSOR,
+    MAIL_LEASE,
+    MAILING,
     Attempt,
+    ClaimMailing,
+    ClaimMailingOperation,
     RecordMailing,
     RecordMailingOperation,
 )
@@ -51,7 +60,7 @@ a server that hangs holds up each mail."""
 IDLE_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
 
-_ITS_OWN = smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, ValueError
+_ITS_OWN = smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, smtplib.SMTPNotSupportedError
 """What one mail is refused for, and the next may not be."""
 
 Send = Callable[[EmailMessage], None]
@@ -84,10 +93,23 @@ def send_to_spool(folder: Path) -> Send:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = f"invoice-{message['X-Receipt-Number']}.eml"
         draft = folder / f".{name}"
-        draft.write_bytes(message.as_bytes(policy=SMTP))
+        with draft.open("wb") as stream:
+            stream.write(message.as_bytes(policy=SMTP))
+            stream.flush()
+            # What is noted as sent must be there after a crash of the machine as well.
+            os.fsync(stream.fileno())
         draft.replace(folder / name)
+        _sync_folder(folder)
 
     return send
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def send_by_smtp(url: str) -> Send:
@@ -102,19 +124,32 @@ def send_by_smtp(url: str) -> Send:
             if not is_tls and server.has_extn("starttls"):
                 server.starttls()
             if parts.username:
-                server.login(unquote(parts.username), unquote(parts.password or ""))
+                _log_in(server, unquote(parts.username), unquote(parts.password or ""))
             server.send_message(message)
 
     return send
 
 
+def _log_in(server: smtplib.SMTP, user: str, password: str) -> None:
+    """Log in. A server that knows no logins fails for all mails, not for this one."""
+    try:
+        server.login(user, password)
+    except smtplib.SMTPNotSupportedError as error:
+        raise smtplib.SMTPException(str(error)) from error
+
+
 def write_invoice(
     purchase: Purchase, items: Sequence[PurchaseItem], sender: str, shop: str
 ) -> EmailMessage:
-    """Write the invoice of a purchase as a mail, in text and HTML."""
+    """Write the invoice of a purchase as a mail, in text and HTML.
+
+    Raises: any Exception where the address is one that no header can hold.
+    """
     message = EmailMessage()
     message["From"] = sender
-    message["To"] = purchase.customer_email or ""
+    # One recipient, whatever signs are in the address.
+    name, _, domain = (purchase.customer_email or "").rpartition("@")
+    message["To"] = Address(username=name, domain=domain)
     message["Subject"] = f"{shop}: receipt {purchase.number}"
     message["Message-ID"] = f"<{purchase.subject_id}@tallybook.invalid>"
     message["X-Receipt-Number"] = str(purchase.number)
@@ -123,12 +158,24 @@ def write_invoice(
     return message
 
 
-def mail_invoices(counter: MailCounter, send: Send, *, sender: str, shop: str) -> int:
+def mail_invoices(
+    counter: MailCounter, send: Send, *, sender: str, shop: str, holder: str | None = None
+) -> int:
     """Make one pass: send what is due, note what became of it.
+
+    Of several processes on one book one mails: it claims that first, under its name (`holder`; None
+    is this process), and sees before each mail that it still has it. One that has lost it notes
+    nothing: whoever has it now sends all of it.
 
     Returns: how much it looked at; with `TOGETHER` or more there may be more at once.
     """
+    holder = holder or this_process()
     now = counter.clock.now()
+    with counter.database.reader() as connection:
+        numbers = _due(connection, now)[2]
+    if numbers and not _has_mailing(counter, holder):
+        return 0
+    # Once more: who had the mailing before may just have noted what it sent.
     with counter.database.reader() as connection:
         read, seq, numbers = _due(connection, now)
         tries = _tries(connection, numbers)
@@ -141,11 +188,16 @@ def mail_invoices(counter: MailCounter, send: Send, *, sender: str, shop: str) -
             again = now + timedelta(minutes=1)
             attempts.append(Attempt(purchase.number, failure, again, was_tried=False))
             continue
-        problem, is_servers = _try(send, write_invoice(purchase, items, sender, shop))
+        if not _has_mailing(counter, holder):
+            return 0
+        mail = partial(write_invoice, purchase, items, sender, shop)
+        problem, is_servers = _try(send, mail, purchase.number)
         failure, failures = (problem, failures + 1) if is_servers else (None, 0)
         next_at = None
         if problem is not None and tries.get(purchase.number, 0) + 1 < ATTEMPTS_MAX:
             next_at = now + timedelta(minutes=2 ** tries.get(purchase.number, 0))
+        elif problem is not None:
+            _log.error("the invoice of receipt %d is given up: %s", purchase.number, problem)
         attempts.append(Attempt(purchase.number, problem, next_at))
     # A pass over other people's events is noted only when it is long: noting is an event as well.
     if attempts or read >= TOGETHER:
@@ -154,16 +206,32 @@ def mail_invoices(counter: MailCounter, send: Send, *, sender: str, shop: str) -
     return max(read, len(attempts))
 
 
-def _try(send: Send, message: EmailMessage) -> tuple[str | None, bool]:
-    """Send a mail; gives what went wrong, in a word, and whether the server is to blame.
+def _has_mailing(counter: MailCounter, holder: str) -> bool:
+    """Tell whether a process has the mailing, for a while yet; claims it where it can."""
+    with counter.database.reader() as connection:
+        job = find_job(connection, MAILING)
+    now, dead = counter.clock.now(), None
+    if job is not None and job.lease_until > now:
+        if job.holder == holder and job.lease_until > now + MAIL_LEASE / 2:
+            return True
+        dead = job.holder if is_known_dead(job.holder) else None
+        if job.holder != holder and dead is None:
+            return False
+    asked = ClaimMailing(holder, dead)
+    return bool(counter.door.ask_now(Command(ClaimMailingOperation(), asked)).value)
 
-    It is not where it answered, and would not have this one mail.
+
+def _try(send: Send, write: Callable[[], EmailMessage], number: int) -> tuple[str | None, bool]:
+    """Write a mail and send it; gives what went wrong, in a word, and whether it is the server's.
+
+    It is not where it answered, and would not have this one mail, or where there is no such mail.
     """
     try:
-        send(message)
-    except (OSError, smtplib.SMTPException, ValueError) as error:
-        _log.warning("an invoice was not sent: %s", type(error).__name__)
-        return type(error).__name__, not isinstance(error, _ITS_OWN)
+        send(write())
+    except Exception as error:  # noqa: BLE001 - an address that breaks a parser is that mail's own
+        _log.warning("the invoice of receipt %d was not sent: %s", number, type(error).__name__)
+        is_servers = isinstance(error, (OSError, smtplib.SMTPException))
+        return type(error).__name__, is_servers and not isinstance(error, _ITS_OWN)
     return None, False
 
 

@@ -1,23 +1,18 @@
 """Past sales from a file: whole invoices, cancellations as refunds, odd lines told. Source: R2, R8.
 
-A line is one product of one invoice. Lines of an invoice stand together. A negative quantity takes
+A line is one product of one invoice (`sale_lines` reads them). A negative quantity takes
 back what the same customer bought at the same price before; it must find a sale in the file.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from itertools import groupby
 from typing import Any, BinaryIO
 
 from pydantic_core import from_json
 
-from tallybook.customers.rules import clean_email, fold_email
-from tallybook.kernel.calendar import parse_date
-from tallybook.kernel.frozen import frozen
+from tallybook.customers.rules import fold_email
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused
@@ -29,47 +24,15 @@ from tallybook.retail.operations.imports import (
 )
 from tallybook.retail.operations.products import AddProduct, AddProductOperation
 from tallybook.retail.operations.refunds import GiveRefund, GiveRefundOperation
-from tallybook.retail.rules.catalogue import STOCK_MAX, clean_product_name, clean_sku, fold_name
-from tallybook.retail.rules.totals import tax_ppm_of
+from tallybook.retail.rules.catalogue import clean_product_name, fold_name
 from tallybook.retail.tasks.catalogue import Counter, WhenRefused
-from tallybook.wire.csv_reader import CsvColumns, CsvLine, CsvReader
+from tallybook.retail.tasks.sale_lines import FileLine, read_invoices
 from tallybook.writer.model import Command, Outcome
 
-COLUMNS = CsvColumns(
-    required=("reference", "sku", "quantity", "unit_price", "sold_on"),
-    optional=("name", "tax_percent", "customer", "customer_email", "country"),
-    aliases={
-        "invoiceno": "reference",
-        "stockcode": "sku",
-        "description": "name",
-        "unitprice": "unit_price",
-        "invoicedate": "sold_on",
-        "customerid": "customer",
-    },
-)
-"""`customer` is any name that tells customers apart; only `customer_email` makes one."""
-
 INVOICES_TOGETHER = 200
-_QUANTITY = re.compile(r"-?[0-9]{1,10}\Z", re.ASCII)
 
 FindProduct = Callable[[str], int | None]
 """Finds an active product's number by its sku."""
-
-
-@frozen
-class FileLine:
-    """One line of an invoice, read."""
-
-    number: int
-    reference: str
-    sku: str
-    name: str
-    quantity: int
-    price_minor: int
-    tax_ppm: int
-    sold_on: date
-    customer: str
-    email: str | None
 
 
 @dataclass(slots=True)
@@ -127,69 +90,33 @@ def import_sales(
 ) -> SalesSummary:
     """Bring in the sales of a file. The same file twice is the same sales once.
 
-    Products that no sku finds are added at the first price seen. With `takes_stock` (the file must
-    then be one that can go back to its start) they open with as much stock as the file sells.
+    An invoice with a line that can't be read is refused whole, so that it can come in once the line
+    is corrected. Products that no sku finds are added at the first price seen. With `takes_stock`
+    (the file must then be one that can go back to its start) they open with as much stock as the
+    file sells.
 
     Raises: Refused `file_malformed`; Stopped.
     """
+    today = counter.clock.today()
     stock: dict[str, int] = {}
     if takes_stock:
-        for line in CsvReader(stream, COLUMNS):
-            if (known := _read(line, terms)) and not isinstance(known, Refusal):
-                stock[known.sku] = stock.get(known.sku, 0) + max(0, known.quantity)
+        for invoice in read_invoices(stream, terms, today):
+            for line in invoice.lines:
+                stock[line.sku] = stock.get(line.sku, 0) + max(0, line.quantity)
         stream.seek(0)
     work = _Import(counter, terms, find_product, when_refused, stock)
-    for _, lines in groupby(_fit_lines(work, stream, progress), key=lambda line: line.reference):
-        invoice = list(lines)
-        _take_invoice(work, invoice)
+    for invoice in read_invoices(stream, terms, today):
+        for _ in range(len(invoice.lines) + len(invoice.refused)):
+            work.summary.lines += 1
+            progress.advance()
+        for number, refusal in invoice.refused:
+            _refuse(work, number, refusal)
+        _take_invoice(work, invoice.lines)
     _send(work)
     return work.summary
 
 
-def _fit_lines(work: _Import, stream: BinaryIO, progress: Progress) -> Iterator[FileLine]:
-    for line in CsvReader(stream, COLUMNS):
-        work.summary.lines += 1
-        progress.advance()
-        known = _read(line, work.terms)
-        if isinstance(known, Refusal):
-            _refuse(work, line.number, known)
-        else:
-            yield known
-
-
-def _read(line: CsvLine, terms: CounterTerms) -> FileLine | Refusal:
-    if line.refusal is not None:
-        return line.refusal
-    values = line.values
-    try:
-        sold_on = parse_date(values.get("sold_on", "")[:10])
-        if sold_on is None:
-            return Refusal("date_invalid", "sold_on")
-        quantity = values.get("quantity", "")
-        if not _QUANTITY.match(quantity) or not 0 < abs(int(quantity)) <= STOCK_MAX:
-            return _unfit("its quantity is no whole number other than 0")
-        price = parse_amount(values.get("unit_price", ""), terms.currency, param="unit_price")
-        if price <= 0:
-            return _unfit("its price is zero" if price == 0 else "its price is negative")
-        email = values.get("customer_email")
-        sku = clean_sku(values.get("sku", ""))
-        return FileLine(
-            number=line.number,
-            reference=values.get("reference", "")[:64],
-            sku=sku,
-            name=clean_product_name(values.get("name", sku)),
-            quantity=int(quantity),
-            price_minor=price,
-            tax_ppm=tax_ppm_of(values.get("tax_percent", "0")),
-            sold_on=sold_on,
-            customer=values.get("customer", email or ""),
-            email=None if email is None else clean_email(email),
-        )
-    except Refused as refused:
-        return refused.refusal
-
-
-def _take_invoice(work: _Import, invoice: list[FileLine]) -> None:
+def _take_invoice(work: _Import, invoice: Sequence[FileLine]) -> None:
     back = [line for line in invoice if line.quantity < 0]
     sold = [line for line in invoice if line.quantity > 0]
     if sold:
@@ -290,7 +217,7 @@ def _take_back(work: _Import, lines: list[FileLine]) -> None:
         wanted = -line.quantity
         bought = work.bought.get((line.customer, line.sku, line.price_minor), [])
         if sum(kept.left for kept in bought) < wanted:
-            _refuse(work, line.number, _unfit("it takes back what this file has not sold"))
+            _refuse(work, line.number, _not_sold())
             continue
         work.summary.lines_returned += 1
         for kept in reversed(bought):
@@ -327,7 +254,8 @@ def _key(kind: str, reference: str) -> str:
     return f"import.{kind}.{reference.encode().hex()}"
 
 
-def _unfit(reason: str) -> Refusal:
+def _not_sold() -> Refusal:
+    reason = "it takes back what this file has not sold"
     return Refusal("sale_line_unfit", details={"reason": reason})
 
 
