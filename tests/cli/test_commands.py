@@ -15,7 +15,7 @@ import pytest
 import typer.main
 
 from tallybook.entrypoints.cli.main import app
-from tests.cli.programs import environment, run, serve, start
+from tests.cli.programs import begin_book, environment, run, serve, start
 from tests.serving import wait_until
 
 
@@ -105,7 +105,10 @@ def test_a_developer_sees_the_traceback_when_asked(tmp_path: Path) -> None:
 def test_a_database_is_brought_up_to_date(database_url: str, tmp_path: Path) -> None:
     env = environment(DATABASE_URL=database_url)
     before = run("db", "current", cwd=tmp_path, env=env)
-    assert (before.returncode, "it is empty" in before.stdout) == (1, True)
+    if database_url.startswith("sqlite"):
+        assert (before.returncode, "There is no book" in before.stderr) == (2, True)
+    else:
+        assert (before.returncode, "it is empty" in before.stdout) == (1, True)
     assert run("db", "upgrade", cwd=tmp_path, env=env).returncode == 0
     assert run("db", "current", cwd=tmp_path, env=env).returncode == 0
     again = run("db", "upgrade", cwd=tmp_path, env=env)
@@ -113,7 +116,10 @@ def test_a_database_is_brought_up_to_date(database_url: str, tmp_path: Path) -> 
 
 
 def test_without_leave_nothing_is_migrated(tmp_path: Path) -> None:
-    ended = run("run-day", cwd=tmp_path, env=environment(TALLYBOOK_MIGRATE="false"))
+    products = tmp_path / "products.csv"
+    products.write_text("name,price\n")
+    env = environment(TALLYBOOK_MIGRATE="false")
+    ended = run("import", "products", "products.csv", cwd=tmp_path, env=env)
     assert ended.returncode == 4
     assert "run `tallybook db upgrade`" in ended.stderr
 
@@ -122,6 +128,7 @@ def test_without_leave_nothing_is_migrated(tmp_path: Path) -> None:
 
 
 def test_a_day_is_run_once(tmp_path: Path) -> None:
+    begin_book(tmp_path)
     first = run("run-day", "--date", "2026-03-02", cwd=tmp_path)
     assert (first.returncode, first.stdout.splitlines()[0]) == (0, "2026-03-02 is done.")
     again = run("run-day", "--date", "2026-03-02", cwd=tmp_path)
@@ -129,6 +136,7 @@ def test_a_day_is_run_once(tmp_path: Path) -> None:
 
 
 def test_a_day_before_the_last_one_is_refused(tmp_path: Path) -> None:
+    begin_book(tmp_path)
     run("run-day", "--date", "2026-03-02", cwd=tmp_path)
     refused = run("run-day", "--date", "2026-03-01", cwd=tmp_path)
     assert refused.returncode == 3
@@ -140,6 +148,7 @@ def test_a_day_before_the_last_one_is_refused(tmp_path: Path) -> None:
 
 def test_catching_up_can_be_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     """Ctrl-C ends it between two items; the same command then goes on, and all dates are run."""
+    begin_book(tmp_path)
     run("run-day", "--date", "2026-03-02", cwd=tmp_path)
     process = start("run-day", "--date", "2028-03-02", cwd=tmp_path)
     try:
@@ -265,6 +274,7 @@ def test_a_report_is_written_to_the_output_or_into_a_file(advances: Path, tmp_pa
 
 
 def test_a_report_into_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    begin_book(tmp_path)
     ended = run("report", "--output", "gone/transfers.csv", cwd=tmp_path)
     assert (ended.returncode, ended.stderr.count("\n")) == (4, 1)
     assert ended.stderr.startswith("tallybook: No such file or directory (")

@@ -21,7 +21,7 @@ def run_day(day: date | None, **given: object) -> None:
     """Run a date and print what it did."""
     settings = load_settings(**given)
     log_to(level="WARNING", style=settings.log_format)
-    engine = Engine.open(settings)
+    engine = Engine.open(settings, may_create=False)
     keep_what_is_loaded()
     done = asyncio.run(_run(engine, day))
     print("\n".join(run_lines(done)))
