@@ -1,6 +1,7 @@
 """The other commands, as real processes: what they print, and how they end."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -166,6 +167,16 @@ def test_catching_up_can_be_interrupted_and_gone_on_with(tmp_path: Path) -> None
     assert run("run-day", "--date", last.isoformat(), cwd=tmp_path).returncode == 0
 
 
+def test_whoever_has_run_ahead_is_told_so(tmp_path: Path) -> None:
+    begin_book(tmp_path)
+    ahead = datetime.now(UTC).date() + timedelta(days=9)
+    run("run-day", "--date", str(ahead), cwd=tmp_path)
+    told = run("run-day", cwd=tmp_path)
+    assert told.returncode == 0
+    assert told.stdout.startswith(f"{ahead} was done before; nothing was changed.\n")
+    assert "Dates after today (" in told.stdout.splitlines()[-1]
+
+
 def last_day_run(book: Path) -> str:
     with closing(sqlite3.connect(book)) as connection:
         (day,) = connection.execute("SELECT max(last_finished_on) FROM jobs").fetchone()
@@ -188,6 +199,23 @@ def test_the_processor_serves_its_wire(tmp_path: Path) -> None:
         assert answer["transaction_id"]
         assert processor.ask("GET", "/report")[0] == 200
         assert processor.stop() in (0, -signal.SIGTERM)
+
+
+def test_the_processor_of_its_own_is_not_the_simulator_inside(tmp_path: Path) -> None:
+    """Two banks in one log would show each other's transfers as orphans."""
+    order = {
+        "src_bank_account": "HOUSE-0001",
+        "dst_bank_account": "12345678",
+        "amount": "12.50",
+        "direction": "credit",
+    }
+    with serve(cwd=tmp_path) as server, serve(cwd=tmp_path, command="processor") as processor:
+        assert processor.ask("POST", "/transactions", order)[0] == 201
+        today = datetime.now(UTC).date()
+        for days in range(3):
+            body = {"business_date": str(today + timedelta(days))}
+            assert server.ask("POST", "/api/v1/runs", body)[0] in (200, 201, 202)
+        assert server.ask("GET", "/api/v1/operator-items")[1]["data"] == []
 
 
 def test_faults_are_listed_and_checked(tmp_path: Path) -> None:
@@ -271,6 +299,28 @@ def test_a_report_is_written_to_the_output_or_into_a_file(advances: Path, tmp_pa
     assert told.stdout.startswith("2 transfers of ")
     assert (tmp_path / "transfers.xlsx").read_bytes().startswith(b"PK")
     assert [path.name for path in tmp_path.iterdir() if "draft" in path.name] == []
+
+
+@pytest.mark.parametrize("target", ["/", "", ".", b"a\xff.csv"])
+def test_a_target_that_is_no_file_is_refused_as_it_is_read(
+    tmp_path: Path, target: str | bytes
+) -> None:
+    name = os.fsdecode(target)
+    (tmp_path / "products.csv").touch()
+    for command in (
+        ["report", "--output", name],
+        ["loans", "portfolio", "--output", name],
+        ["import", "products", "products.csv", "--refused", name],
+        ["backup", name],
+        ["anchor", name],
+    ):
+        ended = run(*command, cwd=tmp_path)
+        assert (ended.returncode, "it must name a file" in ended.stderr) == (2, True), command
+    for command in ("verify", "serve", "report"):
+        ended = run(command, "--database", name, cwd=tmp_path)
+        assert ended.returncode == 2, ended.stderr
+        assert ended.stderr.count("\n") == 1
+        assert ended.stderr.startswith("tallybook: database_url must ")
 
 
 def test_a_report_into_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
