@@ -80,7 +80,7 @@ openapi: install ## write docs/api/openapi.json anew
 schema: install ## write src/tallybook/db/fresh_book.sql anew, after a new migration
 	@$(BIN)/python -m tallybook.entrypoints.fresh_book src/tallybook/db/fresh_book.sql
 
-bench: install ## run the benchmarks behind docs/benchmarks.md
+bench: install ## list the benchmarks behind docs/benchmarks.md, or run one (ARGS='counter --seconds 5')
 	@$(BIN)/python -m bench $(ARGS)
 
 sim: install ## play simulated books (ARGS='--seed 1 --seeds 20 --steps 200 --database postgresql')

@@ -9,6 +9,7 @@ Each line has `body`, `sender` and a `label` with `kind`, `bill_type`, `amount`,
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -121,10 +122,12 @@ def table(result: Score) -> str:
 
 def main() -> None:
     """Score the file that is named, or the one that the environment knows."""
-    if len(sys.argv) > 1:
-        path = Path(sys.argv[1])
-    else:
-        path = Path(os.environ.get("TALLYBOOK_TEST_DATA", "data")) / "messages" / "messages.jsonl"
+    known = Path(os.environ.get("TALLYBOOK_TEST_DATA", "data")) / "messages" / "messages.jsonl"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path, nargs="?", default=known, help="messages, one a line")
+    path: Path = parser.parse_args().file
     if not path.exists():
         sys.exit(f"there are no labelled messages at {path}")
     sys.stdout.write(table(score(path)) + "\n")

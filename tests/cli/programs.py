@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tallybook.db.migrate import upgrade
 from tests.cli.forked import Forked
 
 PROGRAM = [str(Path(sys.executable).with_name("tallybook"))]
@@ -45,6 +46,11 @@ def run(
     finally:
         patience.cancel()
         program.close()
+
+
+def begin_book(cwd: Path) -> None:
+    """Make the book that commands find in a folder, as `tallybook db upgrade` does."""
+    upgrade(f"sqlite:///{cwd / 'billing.db'}")
 
 
 def start(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Forked:

@@ -1,6 +1,7 @@
 """The other commands, as real processes: what they print, and how they end."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import typer.main
 
 from tallybook.entrypoints.cli.main import app
-from tests.cli.programs import environment, run, serve, start
+from tests.cli.programs import begin_book, environment, run, serve, start
 from tests.serving import wait_until
 
 
@@ -105,7 +106,10 @@ def test_a_developer_sees_the_traceback_when_asked(tmp_path: Path) -> None:
 def test_a_database_is_brought_up_to_date(database_url: str, tmp_path: Path) -> None:
     env = environment(DATABASE_URL=database_url)
     before = run("db", "current", cwd=tmp_path, env=env)
-    assert (before.returncode, "it is empty" in before.stdout) == (1, True)
+    if database_url.startswith("sqlite"):
+        assert (before.returncode, "There is no book" in before.stderr) == (2, True)
+    else:
+        assert (before.returncode, "it is empty" in before.stdout) == (1, True)
     assert run("db", "upgrade", cwd=tmp_path, env=env).returncode == 0
     assert run("db", "current", cwd=tmp_path, env=env).returncode == 0
     again = run("db", "upgrade", cwd=tmp_path, env=env)
@@ -113,7 +117,10 @@ def test_a_database_is_brought_up_to_date(database_url: str, tmp_path: Path) -> 
 
 
 def test_without_leave_nothing_is_migrated(tmp_path: Path) -> None:
-    ended = run("run-day", cwd=tmp_path, env=environment(TALLYBOOK_MIGRATE="false"))
+    products = tmp_path / "products.csv"
+    products.write_text("name,price\n")
+    env = environment(TALLYBOOK_MIGRATE="false")
+    ended = run("import", "products", "products.csv", cwd=tmp_path, env=env)
     assert ended.returncode == 4
     assert "run `tallybook db upgrade`" in ended.stderr
 
@@ -122,6 +129,7 @@ def test_without_leave_nothing_is_migrated(tmp_path: Path) -> None:
 
 
 def test_a_day_is_run_once(tmp_path: Path) -> None:
+    begin_book(tmp_path)
     first = run("run-day", "--date", "2026-03-02", cwd=tmp_path)
     assert (first.returncode, first.stdout.splitlines()[0]) == (0, "2026-03-02 is done.")
     again = run("run-day", "--date", "2026-03-02", cwd=tmp_path)
@@ -129,6 +137,7 @@ def test_a_day_is_run_once(tmp_path: Path) -> None:
 
 
 def test_a_day_before_the_last_one_is_refused(tmp_path: Path) -> None:
+    begin_book(tmp_path)
     run("run-day", "--date", "2026-03-02", cwd=tmp_path)
     refused = run("run-day", "--date", "2026-03-01", cwd=tmp_path)
     assert refused.returncode == 3
@@ -140,6 +149,7 @@ def test_a_day_before_the_last_one_is_refused(tmp_path: Path) -> None:
 
 def test_catching_up_can_be_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     """Ctrl-C ends it between two items; the same command then goes on, and all dates are run."""
+    begin_book(tmp_path)
     run("run-day", "--date", "2026-03-02", cwd=tmp_path)
     process = start("run-day", "--date", "2028-03-02", cwd=tmp_path)
     try:
@@ -155,6 +165,16 @@ def test_catching_up_can_be_interrupted_and_gone_on_with(tmp_path: Path) -> None
     assert again.returncode in (0, 3), "0: reached, 3: the interrupted one had come further"
     last = date.fromisoformat(last_day_run(tmp_path / "billing.db")) + timedelta(days=5)
     assert run("run-day", "--date", last.isoformat(), cwd=tmp_path).returncode == 0
+
+
+def test_whoever_has_run_ahead_is_told_so(tmp_path: Path) -> None:
+    begin_book(tmp_path)
+    ahead = datetime.now(UTC).date() + timedelta(days=9)
+    run("run-day", "--date", str(ahead), cwd=tmp_path)
+    told = run("run-day", cwd=tmp_path)
+    assert told.returncode == 0
+    assert told.stdout.startswith(f"{ahead} was done before; nothing was changed.\n")
+    assert "Dates after today (" in told.stdout.splitlines()[-1]
 
 
 def last_day_run(book: Path) -> str:
@@ -179,6 +199,23 @@ def test_the_processor_serves_its_wire(tmp_path: Path) -> None:
         assert answer["transaction_id"]
         assert processor.ask("GET", "/report")[0] == 200
         assert processor.stop() in (0, -signal.SIGTERM)
+
+
+def test_the_processor_of_its_own_is_not_the_simulator_inside(tmp_path: Path) -> None:
+    """Two banks in one log would show each other's transfers as orphans."""
+    order = {
+        "src_bank_account": "HOUSE-0001",
+        "dst_bank_account": "12345678",
+        "amount": "12.50",
+        "direction": "credit",
+    }
+    with serve(cwd=tmp_path) as server, serve(cwd=tmp_path, command="processor") as processor:
+        assert processor.ask("POST", "/transactions", order)[0] == 201
+        today = datetime.now(UTC).date()
+        for days in range(3):
+            body = {"business_date": str(today + timedelta(days))}
+            assert server.ask("POST", "/api/v1/runs", body)[0] in (200, 201, 202)
+        assert server.ask("GET", "/api/v1/operator-items")[1]["data"] == []
 
 
 def test_faults_are_listed_and_checked(tmp_path: Path) -> None:
@@ -264,7 +301,30 @@ def test_a_report_is_written_to_the_output_or_into_a_file(advances: Path, tmp_pa
     assert [path.name for path in tmp_path.iterdir() if "draft" in path.name] == []
 
 
+@pytest.mark.parametrize("target", ["/", "", ".", b"a\xff.csv"])
+def test_a_target_that_is_no_file_is_refused_as_it_is_read(
+    tmp_path: Path, target: str | bytes
+) -> None:
+    name = os.fsdecode(target)
+    (tmp_path / "products.csv").touch()
+    for command in (
+        ["report", "--output", name],
+        ["loans", "portfolio", "--output", name],
+        ["import", "products", "products.csv", "--refused", name],
+        ["backup", name],
+        ["anchor", name],
+    ):
+        ended = run(*command, cwd=tmp_path)
+        assert (ended.returncode, "it must name a file" in ended.stderr) == (2, True), command
+    for command in ("verify", "serve", "report"):
+        ended = run(command, "--database", name, cwd=tmp_path)
+        assert ended.returncode == 2, ended.stderr
+        assert ended.stderr.count("\n") == 1
+        assert ended.stderr.startswith("tallybook: database_url must ")
+
+
 def test_a_report_into_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    begin_book(tmp_path)
     ended = run("report", "--output", "gone/transfers.csv", cwd=tmp_path)
     assert (ended.returncode, ended.stderr.count("\n")) == (4, 1)
     assert ended.stderr.startswith("tallybook: No such file or directory (")

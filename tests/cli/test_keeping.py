@@ -3,10 +3,13 @@
 import re
 from pathlib import Path
 
-from tests.cli.programs import run, serve
+from tallybook.db.engine import open_database
+from tallybook.db.migrate import run_migrations
+from tests.cli.programs import begin_book, run, serve
 
 
 def test_a_key_is_made_used_replaced_and_revoked(tmp_path: Path) -> None:
+    begin_book(tmp_path)
     made = run("keys", "create", "till", "--scope", "operate", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     text = made.stdout.splitlines()[0]
@@ -34,6 +37,7 @@ def test_a_key_is_made_used_replaced_and_revoked(tmp_path: Path) -> None:
 
 
 def test_with_a_key_other_addresses_may_be_served(tmp_path: Path) -> None:
+    begin_book(tmp_path)
     assert run("keys", "create", "dashboard", cwd=tmp_path).returncode == 0
     # 127.0.0.2 would do without a key; that all addresses are listened at shows in what it says.
     with serve("--host", "0.0.0.0", cwd=tmp_path, said_host="0.0.0.0") as server:
@@ -41,6 +45,7 @@ def test_with_a_key_other_addresses_may_be_served(tmp_path: Path) -> None:
 
 
 def test_sending_is_stopped_shown_and_started(tmp_path: Path) -> None:
+    begin_book(tmp_path)
     assert "open" in run("sending", "show", cwd=tmp_path).stdout
     stopped = run("sending", "stop", "--reason", "a drill", "--by", "ann", cwd=tmp_path)
     assert stopped.returncode == 0
@@ -51,9 +56,30 @@ def test_sending_is_stopped_shown_and_started(tmp_path: Path) -> None:
     assert "reconciling" in held.stdout
 
 
+def test_what_no_list_can_show_is_refused(tmp_path: Path) -> None:
+    begin_book(tmp_path)
+    for command in (
+        ["sending", "stop", "--reason", ""],
+        ["sending", "stop", "--reason", "x" * 100_000],
+        ["sending", "stop", "--reason", "\x1b[2Jgone", "--by", "ann"],
+        ["sending", "start", "--reason", "done", "--by", " "],
+        ["sending", "hold", "--reason", ""],
+        ["keys", "create", ""],
+        ["keys", "create", "a\nb"],
+        ["keys", "create", "x" * 101],
+    ):
+        refused = run(*command, cwd=tmp_path)
+        assert (refused.returncode, "(field_invalid)" in refused.stderr) == (3, True), command
+    assert "nobody has ever stopped it" in run("sending", "show", cwd=tmp_path).stdout
+    assert "There is no key" in run("keys", "list", cwd=tmp_path).stdout
+    shown = run("sending", "stop", "--reason", " wrong\namounts ", cwd=tmp_path).stdout
+    assert shown.endswith(": wrong amounts\n")
+
+
 def test_a_book_is_copied_anchored_and_brought_back(tmp_path: Path) -> None:
     assert run("backup", "copy.db", cwd=tmp_path).returncode == 2, "there is no book yet"
     assert not (tmp_path / "billing.db").exists()
+    begin_book(tmp_path)
     assert run("keys", "create", "till", cwd=tmp_path).returncode == 0
     copied = run("backup", "copy.db", cwd=tmp_path)
     assert copied.returncode == 0, copied.stderr
@@ -69,3 +95,47 @@ def test_a_book_is_copied_anchored_and_brought_back(tmp_path: Path) -> None:
     assert "reconciling" in shown.stdout
     wrong = run("verify", "--anchor", "copy.db", cwd=tmp_path)
     assert wrong.returncode == 2
+
+
+def test_a_copy_can_be_brought_back_from_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """A write-protected disk takes no -wal and -shm beside the copy, and none are left on another.
+
+    The tests may run as one who may write anywhere, so the copy is looked at instead of the disk.
+    """
+    begin_book(tmp_path)
+    (tmp_path / "away").mkdir()
+    assert run("backup", "away/copy.db", cwd=tmp_path).returncode == 0
+    copy = tmp_path / "away" / "copy.db"
+    assert copy.read_bytes()[18:20] == b"\1\1", "it says of itself that it has no log beside it"
+    assert run("verify", "--database", "away/copy.db", cwd=tmp_path).returncode == 0
+    as_before = copy.read_bytes().replace(b"\1\1", b"\2\2", 1)  # as older versions left copies
+    assert as_before[18:20] == b"\2\2"
+    copy.write_bytes(as_before)
+    restored = run("restore", "away/copy.db", "--database", "Again.db", cwd=tmp_path)
+    assert restored.returncode == 0, restored.stderr
+    assert [path.name for path in copy.parent.iterdir()] == ["copy.db"]
+    assert run("verify", "--database", "Again.db", cwd=tmp_path).returncode == 0
+
+
+def test_a_files_name_is_told_as_it_is_written(tmp_path: Path) -> None:
+    begin_book(tmp_path)
+    (tmp_path / "copy.db").touch()
+    (tmp_path / "Anchor-OFF-SITE.jsonl").touch()
+    for command, name in (
+        (["backup", "copy.db"], "copy.db is there already"),
+        (["restore", "gone.db", "--database", "other.db"], "gone.db is not there"),
+        (["verify", "--anchor", "Anchor-OFF-SITE.jsonl"], "Anchor-OFF-SITE.jsonl holds no anchor"),
+    ):
+        told = run(*command, cwd=tmp_path).stderr
+        assert f" {name}" in told
+        assert told[len("tallybook: ")].isupper()
+
+
+def test_a_copy_of_an_older_version_is_not_called_verified(tmp_path: Path) -> None:
+    older = open_database(f"sqlite:///{tmp_path / 'older.db'}")
+    run_migrations(older, to="0005")
+    older.close()
+    restored = run("restore", "older.db", cwd=tmp_path)
+    assert restored.returncode == 0, restored.stderr
+    assert "of version 0005: it could not be verified before" in restored.stdout
+    assert run("verify", cwd=tmp_path).returncode == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.programs import PROGRAM, environment, serve
+from tests.cli.programs import PROGRAM, begin_book, environment, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -105,6 +105,7 @@ def test_the_python_and_the_commands_run_as_written(tmp_path: Path) -> None:
     (commands,) = blocks("tallybook verify")
     # The last one serves until it is stopped.
     script = "".join(line for line in commands.splitlines(keepends=True) if "processor" not in line)
+    begin_book(tmp_path)  # the README has started a server by then
     done = shell(script, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"paid out +682", done.stdout), done.stdout

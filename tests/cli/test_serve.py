@@ -242,8 +242,8 @@ def test_only_this_machine_is_served_without_an_api_key(tmp_path: Path, host: st
     assert ended.returncode == 2
     assert ended.stderr == (
         f"tallybook: Without an API key only this machine is served: at {host} anyone on the"
-        " network could move money. Make a key with `tallybook keys create NAME --scope money`,"
-        " or use --host 127.0.0.1.\n"
+        " network could move money. Make a key with `tallybook keys create NAME --scope money`"
+        " (and before it a book, with `tallybook db upgrade`), or use --host 127.0.0.1.\n"
     )
     assert list(tmp_path.iterdir()) == []
 

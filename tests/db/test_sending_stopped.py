@@ -14,6 +14,7 @@ from tallybook.db.engine import open_database
 from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Action, ItemKind, SendingState
 from tallybook.processor.port import TransferOrder
+from tallybook.processor.queries import find_sending
 from tallybook.reports.verify import verify
 from tests.played import Played, accepted
 
@@ -31,6 +32,22 @@ def set_to(played: Played, asked: SetSending) -> None:
 
 def stopped(done: RunDone) -> str | None:
     return done.view["summary"]["sending_stopped"]
+
+
+def test_a_reason_and_a_name_are_texts_that_can_be_shown(book_url: str, tmp_path: Path) -> None:
+    """Whichever way they come in: the rule is the operation's, not HTTP's."""
+    unfit = (
+        ("", "ann"), (" \n", "ann"), ("x" * 501, "ann"), ("why", ""), ("why", "x" * 101),
+        ("why\x1b[2J", "ann"), ("why", "\x9bann"), ("why\udcff", "ann"),
+    )  # fmt: skip
+    with Played(book_url, tmp_path) as played:
+        for reason, by in unfit:
+            asked = SetSending(SendingState.STOPPED, reason, by)
+            outcome = played.wait(set_sending(played.door, asked))
+            assert outcome.refusal is not None, (reason, by)
+            assert outcome.refusal.code == "field_invalid"
+        with played.database.reader() as connection:
+            assert find_sending(connection) is None
 
 
 def prepared(played: Played, count: int = 6) -> None:

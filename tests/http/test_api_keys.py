@@ -221,6 +221,17 @@ STRICT = {
 }
 
 
+def test_a_credit_limit_needs_money_from_the_first(keyed: tuple[Served, dict[str, str]]) -> None:
+    served, texts = keyed
+    ada = {"name": "Ada", "email": "ada@example.org", "credit_limit": "1000000"}
+    refused = served.post("/api/v1/customers", ada, headers=with_key(texts[OPERATE]))
+    assert (refused.status, refused.code) == (403, "scope_insufficient")
+    without = {name: value for name, value in ada.items() if name != "credit_limit"}
+    assert served.post("/api/v1/customers", without, headers=with_key(texts[OPERATE])).status == 201
+    bob = ada | {"email": "bob@example.org"}
+    assert served.post("/api/v1/customers", bob, headers=with_key(texts[MONEY])).status == 201
+
+
 def test_what_tells_nothing_of_the_book_needs_no_key(
     keyed: tuple[Served, dict[str, str]],
 ) -> None:

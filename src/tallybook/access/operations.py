@@ -6,12 +6,13 @@ from dataclasses import field
 from datetime import datetime, timedelta
 
 from tallybook.access.model import ApiKey, Scope
-from tallybook.access.rules import USE_NOTED_EVERY, is_good
+from tallybook.access.rules import NAME_MAX, USE_NOTED_EVERY, is_good
 from tallybook.access.store import API_KEYS
 from tallybook.access.views import key_view
 from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
+from tallybook.kernel.text import unfit_text
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
@@ -46,8 +47,11 @@ class CreateKeyOperation:
     def decide(
         self, view: View, command: CreateKey, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
-        """Make it."""
+        """Make it, where the client's name is one that a list can show."""
         del view
+        unfit = unfit_text("name", command.name, NAME_MAX, lines=False)
+        if unfit is not None:
+            return unfit
         key = _new_key(command.name, command.scope, command.text, ids.fresh(), moment, ids)
         key = replace(key, expires_at=command.expires_at)
         return _decision("created", key, added=((API_KEYS, key),), status=201)

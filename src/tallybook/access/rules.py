@@ -13,6 +13,8 @@ from tallybook.access.model import ApiKey, Scope
 KEY_BYTES = 32
 """256 bits of chance: nobody guesses them, so that a plain hash keeps them safe."""
 HINT_CHARACTERS = 10
+NAME_MAX = 100
+"""How long a client's name may be. Units: characters."""
 USE_NOTED_EVERY = timedelta(hours=1)
 """How exactly it is kept when a key was last used: a write for each call would cost too much."""
 

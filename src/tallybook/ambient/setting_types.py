@@ -18,6 +18,7 @@ from tallybook.kernel.refusal import Refused
 
 _SQLITE_URL = re.compile(r"sqlite(\+\w+)?:///(?P<path>[^?]+)")
 _POSTGRES_URL = re.compile(r"postgres(ql)?(\+\w+)?://\S+")
+_CASH_ROUNDING = re.compile(r"none|floor_to_unit|nearest_[1-9][0-9]{0,8}")
 _PREFIX_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
@@ -43,7 +44,30 @@ def _database_url(url: SecretStr) -> SecretStr:
         raise ValueError(
             "must be sqlite:///path/to/file.db or postgresql://user:password@host/name"
         )
+    if (found := _SQLITE_URL.match(text)) and not is_file_path(found["path"]):
+        raise ValueError("must name a file, not a folder, by a path that is text in UTF-8")
     return url
+
+
+def is_file_path(path: str) -> bool:
+    r"""Tell whether a path can be a file's: it has a name, is text, and is no folder.
+
+    >>> is_file_path("books/shop.db"), is_file_path("/"), is_file_path(""), is_file_path("a\udcff")
+    (True, False, False, False)
+    """
+    try:
+        path.encode()
+        return "\0" not in path and bool(Path(path).name) and not Path(path).is_dir()
+    except UnicodeEncodeError:
+        return False
+    except OSError:
+        return True  # whoever opens it says what is wrong
+
+
+def _cash_rounding(text: str) -> str:
+    if not _CASH_ROUNDING.fullmatch(text):
+        raise ValueError("must be none, floor_to_unit, or nearest_5 for any number above zero")
+    return text
 
 
 def _processor_url(url: str) -> str:
@@ -113,4 +137,5 @@ ZoneName = Annotated[str, AfterValidator(_zone)]
 CurrencyCode = Annotated[str, AfterValidator(_currency)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 ProcessorUrl = Annotated[str, AfterValidator(_processor_url)]
+CashRounding = Annotated[str, AfterValidator(_cash_rounding)]
 ApiPrefix = Annotated[str, AfterValidator(_api_prefix)]

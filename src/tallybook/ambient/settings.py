@@ -17,6 +17,7 @@ from pydantic_settings import (
 
 from tallybook.ambient.setting_types import (
     ApiPrefix,
+    CashRounding,
     CurrencyCode,
     DatabaseUrl,
     ProcessorUrl,
@@ -101,16 +102,12 @@ class Settings(BaseSettings):
         description="The address that `serve` listens at; any but loopback needs an API key.",
     )
     port: int = Field(
-        default=8000,
-        ge=0,
-        le=65535,
-        description="The port that `serve` listens at; 0: any free one.",
+        default=8000, ge=0, le=65535, description="The port that `serve` listens at; 0: any free."
     )
     project_name: str = Field(default="Tallybook", description="The title over the API's pages.")
     api_v1_prefix: ApiPrefix = Field(
         default="/api/v1", description="What stands before every call's path."
     )
-
     docs_page: bool = Field(
         default=True, description="Whether the page at /docs and the OpenAPI document are served."
     )
@@ -136,13 +133,13 @@ class Settings(BaseSettings):
     )
     processor_live: bool = Field(
         default=False,
-        description="Whether the Processor moves real money: the first of two settings that a live"
-        f" Processor needs. The second is {PREFIX}LIVE_CONFIRMATION.",
+        description="Whether the Processor moves real money. A live one needs three settings more:"
+        f" {PREFIX}PROCESSOR_URL, {PREFIX}LIVE_CONFIRMATION and {PREFIX}HOUSE_ACCOUNT.",
     )
     live_confirmation: str | None = Field(
         default=None,
-        description=f"Must say '{LIVE_CONFIRMATION}' for a live Processor, so that one wrong"
-        " setting alone never moves any.",
+        description=f"Must say '{LIVE_CONFIRMATION}' for a live Processor, beside its address and"
+        " the house's account, so that one wrong setting alone never moves any.",
     )
     processor_token: SecretStr | None = Field(
         default=None, description="What the Processor knows us by, sent as a bearer token."
@@ -219,9 +216,8 @@ class Settings(BaseSettings):
     )
 
     # The counter.
-    cash_rounding: str = Field(
+    cash_rounding: CashRounding = Field(
         default="none",
-        pattern=r"^(none|floor_to_unit|nearest_[1-9][0-9]{0,8})$",
         description="How a sale is rounded to what cash can pay: none, floor_to_unit, or nearest_5"
         " for the nearest five minor units.",
     )
@@ -269,7 +265,7 @@ class Settings(BaseSettings):
 
     @property
     def is_live(self) -> bool:
-        """Tell whether real money moves. Both settings were made, or this object would not be."""
+        """Tell whether real money moves. All four settings agree, or this object would not be."""
         return self.processor_live
 
     @property
@@ -289,8 +285,13 @@ class Settings(BaseSettings):
 
     @property
     def simulator_log(self) -> Path:
-        """Tell where the simulator keeps what really happened."""
+        """Tell where the simulator inside a program keeps what really happened."""
         return self.home / "simulator.db"
+
+    @property
+    def processor_log(self) -> Path:
+        """Tell where `tallybook processor` does: it is another bank than the simulator inside."""
+        return self.home / "processor.db"
 
     @model_validator(mode="after")
     def check_together(self) -> Settings:

@@ -37,6 +37,7 @@ _IN_OUR_WORDS = {
     "too_short": "must have at least {min_length} characters",
     "too_long": "must have at most {max_length} characters",
 }
+"""Pydantic's own texts are taken as they are: they may hold braces, which no context fills."""
 
 
 class SettingsError(ValueError):
@@ -138,7 +139,8 @@ def sentences(detail: Mapping[str, Any], origins: Mapping[str, str]) -> list[str
     name = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
         return [f"'{name}' is not a setting. `tallybook settings` lists those there are."]
-    text = _IN_OUR_WORDS.get(detail["type"], text).format_map(context)
+    if (ours := _IN_OUR_WORDS.get(detail["type"])) is not None:
+        text = ours.format_map(context)
     variable, _, place = origins.get(name, name).partition(", ")
     return [f"{variable}{f' (in {place})' if place == '.env' else ''} {text}."]
 

@@ -100,7 +100,9 @@ def _add_writes(router: Router) -> None:
         ),
     )
     async def create_customer(call: Call, body: NewCustomer) -> Response:
-        """Create a customer, with any number of bank accounts."""
+        """Create a customer, with any number of bank accounts. A credit limit needs `money`."""
+        if body.credit_limit is not None:
+            call.require("money")
         currency = call.context.settings.currency
         return await call.ask(
             CREATE_CUSTOMER,

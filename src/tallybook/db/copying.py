@@ -48,16 +48,22 @@ def refuse_existing(target: Path) -> None:
             raise CopyError(f"{path} is there already, and is not overwritten: move it away first")
 
 
-def copy_database(source: Path, target: Path, watch: Watch) -> None:
+def copy_database(source: Path, target: Path, watch: Watch, *, is_at_rest: bool = False) -> None:
     """Copy a database into an empty file, as it stands at one moment, and check the copy.
 
-    Whoever writes meanwhile goes on: the copy reads one snapshot. Raises: CopyError.
+    Whoever writes meanwhile goes on: the copy reads one snapshot. A source that is at rest, such as
+    a backup, is nobody's book: nothing is put beside it, and it may lie on a disk that only reads.
+
+    Raises: CopyError.
     """
     if not source.is_file():
         raise CopyError(f"{source} is not there")
+    address = f"{source.absolute().as_uri()}?mode=ro"
+    if is_at_rest and not any(path.exists() for path in _beside(source)):
+        address += "&immutable=1"  # what lies in a log beside it would be passed over
     try:
         with (
-            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as read,
+            closing(sqlite3.connect(address, uri=True)) as read,
             closing(sqlite3.connect(target)) as written,
         ):
             read.execute("PRAGMA busy_timeout = 10000")
@@ -78,9 +84,12 @@ def copy_database(source: Path, target: Path, watch: Watch) -> None:
 
 
 def fold_log(path: Path) -> None:
-    """Bring everything out of a database's write-ahead log into its one file."""
+    """Bring everything out of a database's write-ahead log into its one file, and do without one.
+
+    A file that says of itself that it has such a log can't be read where none can be made.
+    """
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def _beside(path: Path) -> tuple[Path, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 from tallybook.db.dialect import WATCHED, WriteConnection
 from tallybook.db.errors import STALE_STATES
-from tallybook.db.sqlite import PRAGMAS, SqliteConnection
+from tallybook.db.sqlite import PRAGMAS, READING_PRAGMAS, SqliteConnection
 from tallybook.kernel.frozen import frozen
 
 PING_AFTER_SECONDS = 1.0
@@ -25,6 +26,16 @@ _RESTS_SINCE = "rests since"
 
 class DatabaseUrlError(ValueError):
     """The database URL is not one that Tallybook can use."""
+
+
+class NoBookError(DatabaseUrlError):
+    """There is no book where one must be, and none is made in its place."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"there is no book at {place}. Name the right one with --database or DATABASE_URL;"
+            " a new one is made by `tallybook serve` or `tallybook db upgrade`"
+        )
 
 
 @frozen
@@ -48,6 +59,11 @@ class Database:
     def shown(self) -> str:
         """Name the database for people, without its password."""
         return self.url.render_as_string(hide_password=True)
+
+    @property
+    def place(self) -> str:
+        """Tell where it is, so that somebody in the wrong folder sees it: the whole path."""
+        return str(self.path.absolute()) if self.path is not None else self.shown
 
     def open_writer(self) -> WriteConnection:
         """Make the connection that a writer thread writes through; it connects when first used."""
@@ -93,15 +109,30 @@ def database_file(url: str) -> Path | None:
     return Path(parsed.database) if is_file and parsed.database else None
 
 
-def open_database(url: str, *, pool_size: int = 5, pool_overflow: int = 10) -> Database:
+def open_database(
+    url: str,
+    *,
+    pool_size: int = 5,
+    pool_overflow: int = 10,
+    may_create: bool = True,
+    read_only: bool = False,
+) -> Database:
     """Open a database by its URL: `sqlite:///./billing.db` or `postgresql://user@host/name`.
 
-    Nothing is connected yet. Raises: DatabaseUrlError.
+    Nothing is connected yet. An SQLite file that is not there is made, with its folder, unless the
+    caller says no or only reads: then the file is left as it is, down to its journal mode.
+
+    Raises: DatabaseUrlError, NoBookError.
     """
     parsed = _parse(url)
     backend = parsed.get_backend_name()
     if backend == "sqlite":
-        return Database(parsed, _sqlite_engine(parsed))
+        path = _sqlite_path(parsed)
+        if may_create and not read_only:
+            _make_file(path)
+        elif not path.is_file():
+            raise NoBookError(str(path.absolute()))
+        return Database(parsed, _sqlite_engine(parsed, path, read_only=read_only))
     if backend in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
         return Database(parsed, _postgres_engine(parsed, pool_size, pool_overflow))
@@ -115,24 +146,36 @@ def _parse(url: str) -> URL:
         raise DatabaseUrlError(f"not a database URL: {url.split('://', maxsplit=1)[0]}") from error
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_path(url: URL) -> Path:
     if not url.database or url.database == ":memory:":
         raise DatabaseUrlError("SQLite needs a file: sqlite:///./billing.db")
-    path = Path(url.database)
+    return Path(url.database)
+
+
+def _make_file(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         # Account data lives here, encrypted or not: nobody else reads it.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    engine = create_engine(url, pool_size=10)
+
+
+def _sqlite_engine(url: URL, path: Path, *, read_only: bool) -> Engine:
+    engine = create_engine(url, pool_size=10, **({"creator": _reads(path)} if read_only else {}))
+    pragmas = READING_PRAGMAS if read_only else (*PRAGMAS, "PRAGMA query_only = ON")
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in (*PRAGMAS, "PRAGMA query_only = ON"):
+        for pragma in pragmas:
             cursor.execute(pragma)
         cursor.close()
 
     return engine
+
+
+def _reads(path: Path) -> Callable[[], sqlite3.Connection]:
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    return lambda: sqlite3.connect(address, uri=True, check_same_thread=False)
 
 
 def _postgres_engine(url: URL, pool_size: int, pool_overflow: int) -> Engine:

@@ -34,6 +34,13 @@ PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 4000",
 )
 
+READING_PRAGMAS = (
+    "PRAGMA busy_timeout = 10000",
+    "PRAGMA cache_size = -65536",
+    "PRAGMA query_only = ON",
+)
+"""For a connection that only reads: nothing that is kept in the file."""
+
 
 class SqliteConnection:
     """The writer's own connection to one SQLite file."""

@@ -25,7 +25,7 @@ from tallybook.collection.tasks.switch import SendingGuard
 from tallybook.customers.model import account_context
 from tallybook.customers.store import BANK_ACCOUNTS_TABLE
 from tallybook.db import migrate
-from tallybook.db.engine import Database, open_database
+from tallybook.db.engine import Database, NoBookError, open_database
 from tallybook.entrypoints.rail import open_processor
 from tallybook.entrypoints.restored import hold_if_restored
 from tallybook.kernel.ids import Ids
@@ -129,13 +129,16 @@ class Engine:
         ids: Ids | None = None,
         processor: Processor | None = None,
         migrate: bool | None = None,
+        may_create: bool = True,
     ) -> Engine:
         """Assemble a running engine; a test or a demo brings a clock, ids or Processor of its own.
 
         An empty or older database is migrated first, unless the settings or the caller say no.
+        Whoever works on a book that must be there says that none may be created.
 
-        Raises: SettingsError, DatabaseUrlError, DatabaseTooNewError, DatabaseBehindError,
-            SecretsError, and the driver's own errors where the database can't be reached.
+        Raises: SettingsError, DatabaseUrlError, NoBookError, DatabaseTooNewError,
+            DatabaseBehindError, SecretsError, and the driver's own errors where the database can't
+            be reached.
         """
         if clock is None:
             clock = (SystemClock if settings.is_live else PlayedClock)(settings.timezone)
@@ -144,8 +147,11 @@ class Engine:
                 settings.database_url.get_secret_value(),
                 pool_size=settings.pool_size,
                 pool_overflow=settings.pool_overflow,
+                may_create=may_create,
             )
             undo.callback(database.close)
+            if not may_create:
+                require_book(database)
             bring_up_to_date(database, allowed=settings.migrate if migrate is None else migrate)
             secrets = open_secrets(settings, database)
             engine = cls(
@@ -228,6 +234,12 @@ def bring_up_to_date(database: Database, *, allowed: bool) -> None:
             f"the database is at version {revision or 'none'}, and this Tallybook needs"
             f" {migrate.HEAD}: run `tallybook db upgrade`"
         )
+
+
+def require_book(database: Database) -> None:
+    """See that a book was begun in a database. Raises: NoBookError."""
+    if migrate.current_revision(database) is None:
+        raise NoBookError(database.place)
 
 
 def last_date(database: Database) -> date | None:

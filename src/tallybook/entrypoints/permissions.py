@@ -28,7 +28,11 @@ OPERATE = frozenset(
         ("POST", "/loans/{loan_id}/payments"),
     }
 )
-"""Writes by which no money leaves the house, by method and path below the prefix."""
+"""Writes by which no money leaves the house, by method and path below the prefix.
+
+One field needs `money` by itself: the credit limit of a new customer (customers/http.py), as a
+change of it does.
+"""
 
 
 def scope_of(methods: Iterable[str], path: str) -> Scope:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tallybook.ambient.clock import Clock
@@ -28,11 +29,15 @@ def open_processor(settings: Settings, clock: Clock) -> Processor:
             timeout_seconds=settings.processor_timeout_seconds,
             settings=ClientSettings(headers=headers),
         )
-    return open_simulator(settings, clock)
+    return open_simulator(settings, clock, settings.simulator_log)
 
 
-def open_simulator(settings: Settings, clock: Clock) -> SimulatedProcessor:
-    """Make the simulated Processor, whose log is in the data directory. Raises: SettingsError."""
+def open_simulator(settings: Settings, clock: Clock, log: Path) -> SimulatedProcessor:
+    """Make the simulated Processor; its log is in the data directory. Raises: SettingsError.
+
+    Who serves another book than the one beside it has a log apart: transfers of two books in one
+    log are orphans to both.
+    """
     from tallybook.processor.faults import Faults
     from tallybook.processor.simulator import SimulatedProcessor
 
@@ -42,7 +47,7 @@ def open_simulator(settings: Settings, clock: Clock) -> SimulatedProcessor:
         raise SettingsError([f"TALLYBOOK_SIMULATOR_FAULTS: {error}."]) from None
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     return SimulatedProcessor(
-        settings.simulator_log,
+        log,
         seed=settings.simulator_seed,
         clock=clock,
         faults=faults,

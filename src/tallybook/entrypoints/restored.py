@@ -11,6 +11,7 @@ from tallybook.ambient.clock import Clock
 from tallybook.ambient.settings import Settings
 from tallybook.collection.operations.switching import SET_SENDING, SetSending
 from tallybook.db.engine import Database
+from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import SendingState
 from tallybook.processor.queries import find_sending
 from tallybook.reports.verify.anchors import (
@@ -52,12 +53,17 @@ class Anchored(Protocol):
 
 
 def hold_sending(door: Door, database: Database, today: date, *, reason: str, by: str) -> None:
-    """Send nothing from a restored copy until what it may have lost is accounted for."""
+    """Send nothing from a restored copy until what it may have lost is accounted for.
+
+    Raises: Refused `field_invalid`: the reason or the name is no text that can be kept.
+    """
     with database.reader() as connection:
         last = last_event_on(connection) or today
     until = max(today, last)  # days that were played ahead are lost as well
     asked = SetSending(SendingState.RECONCILING, reason, by, lost_from=last, lost_until=until)
-    door.ask_now(Command(SET_SENDING, asked))
+    outcome = door.ask_now(Command(SET_SENDING, asked))
+    if outcome.refusal is not None:
+        raise Refused(outcome.refusal)
 
 
 def hold_if_restored(engine: Anchored) -> bool:
@@ -80,7 +86,7 @@ def hold_if_restored(engine: Anchored) -> bool:
     if sending is not None and sending.state is SendingState.RECONCILING:
         return True
     _log.error("the book is older than its anchor: nothing is sent until it is reconciled")
-    reason = f"the anchor file {path.name} knows more than this book: it is a restored copy"
+    reason = "the anchor file knows more than this book: it is a restored copy"
     today = engine.clock.today()
     hold_sending(engine.door, engine.database, today, reason=reason, by="tallybook")
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -14,10 +14,13 @@ from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.body import BODY_LIMIT, check_type, read_body
 from tallybook.wire.context import Context
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
-from tallybook.wire.guard import CLIENT_IN_SCOPE
+from tallybook.wire.guard import CLIENT_IN_SCOPE, LACKS_IN_SCOPE
 from tallybook.wire.idempotency import idempotency_key, respond, scoped_key
 from tallybook.wire.problems import REFUSAL_IN_SCOPE
 from tallybook.writer.model import Command, Operation, Outcome
+
+Lacks = Callable[[str], Refusal | None]
+"""Tells the refusal of a scope that the call's key is not good for."""
 
 COMPLETION_SECONDS = 60
 """How long a copy of a call waits for the first one's reply. Units: seconds."""
@@ -37,6 +40,17 @@ class Call:
         self.headers: Mapping[bytes, bytes] = dict(reversed(headers))
         """By their names in lower case; of several of one name the first."""
         self.key = scoped_key(idempotency_key(headers), scope.get(CLIENT_IN_SCOPE))
+
+    def require(self, needed: str) -> None:
+        """See that the call's key has a scope that some of its fields need beyond its route's.
+
+        Where there are no keys, on this machine alone, all is allowed.
+
+        Raises: Refused `scope_insufficient`.
+        """
+        lacks: Lacks | None = self.scope.get(LACKS_IN_SCOPE)
+        if lacks is not None and (refusal := lacks(needed)) is not None:
+            raise Refused(refusal)
 
     async def ask(self, operation: Operation[Any], asked: object) -> Response:
         """Put a command through the door under this call's key, and answer with its outcome."""

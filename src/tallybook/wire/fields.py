@@ -7,7 +7,6 @@ A custom error's type is the refusal's code where one exists, so that a bad date
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -25,18 +24,17 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tallybook.kernel.calendar import FIRST_YEAR, LAST_YEAR, parse_date
+from tallybook.kernel.text import TEXT_MAX, has_control
 from tallybook.wire.docstrings import describe_fields
 
 AMOUNT_CHARACTERS_MAX = 40
 COUNT_MAX = 10**9
-TEXT_MAX = 500
 
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
     r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})\Z",
     re.ASCII,
 )
-_NEVER_IN_TEXT = frozenset({"Cc", "Cs"})
 
 
 class Body(BaseModel):
@@ -95,9 +93,8 @@ def _instant(value: object) -> datetime:
 
 
 def _plain(text: str) -> str:
-    for character in text:
-        if unicodedata.category(character) in _NEVER_IN_TEXT and character not in "\n\t\r":
-            raise PydanticCustomError("text_invalid", "it has control characters")
+    if has_control(text):
+        raise PydanticCustomError("text_invalid", "it has control characters")
     return text
 
 

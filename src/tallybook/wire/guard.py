@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -23,6 +23,8 @@ from tallybook.wire.problems import answer_problem
 
 CLIENT_IN_SCOPE = "tallybook.client"
 """Where a request's scope says whose key it came with: a client's id."""
+LACKS_IN_SCOPE = "tallybook.lacks"
+"""Where it gives what tells the refusal of a key that is not good for some scope, or None."""
 KEY_IN_SCOPE = "tallybook.api_key"
 """Where it says which key that was, for the log."""
 PUBLIC = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/docs"})
@@ -128,10 +130,16 @@ class Guard:
         if key is None:
             return answer_problem(scope, Refusal("api_key_invalid"), _CHALLENGE)
         scope[CLIENT_IN_SCOPE], scope[KEY_IN_SCOPE] = key.client_id, key.id
-        if needed is not None and not self.covers(key.scope, needed):
-            details = {"needed": needed, "held": str(key.scope)}
-            return answer_problem(scope, Refusal("scope_insufficient", details=details))
+        scope[LACKS_IN_SCOPE] = partial(self._lacks, key)
+        if needed is not None and (refusal := self._lacks(key, needed)) is not None:
+            return answer_problem(scope, refusal)
         return self._slow_down(scope, key.client_id)
+
+    def _lacks(self, key: Held, needed: str) -> Refusal | None:
+        if self.covers(key.scope, needed):
+            return None
+        details = {"needed": needed, "held": str(key.scope)}
+        return Refusal("scope_insufficient", details=details)
 
     def _slow_down(self, scope: Scope, whose: str) -> ASGIApp | None:
         if not self.rate:

@@ -9,6 +9,8 @@ from tallybook.ambient.settings import LIVE_CONFIRMATION, load_settings
 from tallybook.ambient.surroundings import SettingsError
 from tallybook.entrypoints.commands.settings import describe
 
+ROUNDINGS = "must be none, floor_to_unit, or nearest_5 for any number above zero."
+FILES = "must name a file, not a folder, by a path that is text in UTF-8."
 DATABASES = "must be sqlite:///path/to/file.db or postgresql://user:password@host/name."
 PATH_ONLY = "must hold nothing but scheme, host, port and path; a token goes into"
 LIVE = {
@@ -156,6 +158,13 @@ def test_a_postgresql_book_has_a_data_directory_by_its_name(
             "1",
             "TALLYBOOK_HOUSE_ACCOUNT must have at least 4 characters.",
         ),
+        (
+            "TALLYBOOK_CASH_ROUNDING",
+            "nearest_0",
+            f"TALLYBOOK_CASH_ROUNDING {ROUNDINGS}",
+        ),
+        ("DATABASE_URL", "sqlite:////", f"DATABASE_URL {FILES}"),
+        ("DATABASE_URL", "sqlite:///.", f"DATABASE_URL {FILES}"),
         (
             "TALLYBOOK_PROCESOR_URL",
             "x",

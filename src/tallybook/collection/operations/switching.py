@@ -12,11 +12,14 @@ from tallybook.collection.views import sending_view
 from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
+from tallybook.kernel.text import unfit_text
 from tallybook.processor.model import ItemKind, OperatorItem, Sending, SendingState
 from tallybook.processor.store import ITEMS, OPEN_ITEMS_ABOUT, SENDING
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 SWITCH = "sending"
+BY_MAX = 100
+"""How long the name of who sets it may be. Units: characters."""
 RESTORED_ABOUT = "restored copy"
 """What the item is about that waits while a restored book is reconciled."""
 
@@ -51,6 +54,9 @@ class SetSendingOperation:
 
         A start by itself sets only what it has looked at: a person's stop stands.
         """
+        unfit = unfit_text("reason", command.reason) or unfit_text("by", command.by, BY_MAX)
+        if unfit is not None:
+            return unfit
         before = view.row(SENDING, SWITCH)
         if command.only_from is not None and before != command.only_from:
             return Decision(value=before)

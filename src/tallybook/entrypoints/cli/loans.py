@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tallybook.entrypoints.cli.options import Database, command, parse_day
+from tallybook.entrypoints.cli.options import Database, command, parse_day, parse_target
 
 group = typer.Typer(
     help="Make loans, take payments, see how a loan stands.",
@@ -176,7 +176,11 @@ def portfolio(
     ] = PortfolioStyle.csv,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to write it. [default: the standard output]"),
+        typer.Option(
+            parser=parse_target,
+            metavar="FILE",
+            help="Where to write it. [default: the standard output]",
+        ),
     ] = None,
     database: Database = None,
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tallybook.entrypoints.cli import bills, db, imports, keys, loans, sending
-from tallybook.entrypoints.cli.options import Database, Processor, command, parse_day
+from tallybook.entrypoints.cli.options import Database, Processor, command, parse_day, parse_target
 
 app = typer.Typer(
     name="tallybook",
@@ -25,7 +25,8 @@ app = typer.Typer(
 
     \b
     Exit codes: 0 done, 1 done and something was found wrong, 2 the command line or a
-    setting is wrong, 3 refused, 4 the machine or the database is in trouble.
+    setting is wrong or there is no such book, 3 refused, 4 the machine or the database is
+    in trouble, 130 interrupted.
     """,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -179,7 +180,10 @@ def report(
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to. [default: standard output]")
+        Path | None,
+        typer.Option(
+            parser=parse_target, metavar="FILE", help="Where to. [default: standard output]"
+        ),
     ] = None,
     as_of: Annotated[
         date | None,
@@ -242,9 +246,9 @@ def processor(
 ) -> None:
     """Serve a simulated Processor over HTTP.
 
-    For tests and demonstrations. It keeps what really happened in the data directory of the
-    database. The same seed and the same calls give the same results. `--faults help` lists what can
-    go wrong.
+    For tests and demonstrations. It keeps what really happened in processor.db in the data
+    directory of the database, apart from the simulator inside a program there. The same seed and
+    the same calls give the same results. `--faults help` lists what can go wrong.
 
     Examples:
       tallybook processor --port 9100
@@ -273,7 +277,12 @@ def settings(*, database: Database = None) -> None:
 @command(app)
 def backup(
     *,
-    file: Annotated[Path, typer.Argument(help="Where to; it must not be there yet.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            parser=parse_target, metavar="FILE", help="Where to; it must not be there yet."
+        ),
+    ],
     database: Database = None,
 ) -> None:
     """Copy an SQLite book into a file, while it is in use.
@@ -314,7 +323,12 @@ def restore(
 @command(app)
 def anchor(
     *,
-    file: Annotated[Path, typer.Argument(help="The file; what it holds is added to.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            parser=parse_target, metavar="FILE", help="The file; what it holds is added to."
+        ),
+    ],
     database: Database = None,
 ) -> None:
     """Write where the chains stand into a file kept elsewhere.

@@ -54,9 +54,20 @@ def parse_day(text: str) -> date:
     return day
 
 
+def parse_target(text: str) -> Path:
+    """Read an option that names a file to be written."""
+    from tallybook.ambient.setting_types import is_file_path
+
+    if not is_file_path(text):
+        raise typer.BadParameter("it must name a file, not a folder, and be text in UTF-8")
+    return Path(text)
+
+
 Refused = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Where to list the refused lines, as CSV. [default: nowhere]"
+        parser=parse_target,
+        metavar="FILE",
+        help="Where to list the refused lines, as CSV. [default: nowhere]",
     ),
 ]

@@ -53,7 +53,7 @@ def import_inbox(
         if len(told) < SHOWN_MOST:
             told.append(f"line {number}: {why}")
 
-    engine = Engine.open(settings)
+    engine = Engine.open(settings, may_create=False)
     try:
         now = engine.clock.now()
         zone = ZoneInfo(settings.timezone)
@@ -120,7 +120,7 @@ def show_due(customer: str | None, **given: object) -> ExitCode:
     if customer and ident is None:
         print("a customer's id looks like cus_0193...")
         return ExitCode.REFUSED
-    engine = Engine.open(settings)
+    engine = Engine.open(settings, may_create=False)
     try:
         today = engine.clock.today()
         with engine.database.reader() as connection:

@@ -11,7 +11,7 @@ from tallybook.ambient.settings import Settings, load_settings
 from tallybook.db import migrate
 from tallybook.db.copying import CopyError, copy_database, drafted, fold_log, refuse_existing
 from tallybook.db.engine import database_file, open_database
-from tallybook.entrypoints.engine import bring_up_to_date, open_door
+from tallybook.entrypoints.engine import bring_up_to_date, open_door, require_book
 from tallybook.entrypoints.errors import CommandError, ExitCode
 from tallybook.entrypoints.progress import show_progress
 from tallybook.entrypoints.restored import hold_sending
@@ -30,15 +30,12 @@ def backup(file: Path, **given: object) -> None:
     """Copy the book into a file that is not there yet, while it is in use."""
     settings = load_settings(**given)
     source = _path_of(settings, "Backup")
-    if not source.exists():
-        raise CommandError(f"There is no book at {source}.", ExitCode.USAGE)
-    database = open_database(settings.database_url.get_secret_value())
+    database = open_database(settings.database_url.get_secret_value(), read_only=True)
     try:
-        if migrate.current_revision(database) is None:
-            raise CommandError(f"There is no book at {source}.", ExitCode.USAGE)
+        require_book(database)
         with show_progress() as progress, _told(), drafted(file) as draft:
             _copy(source, draft, progress)
-            copy = open_database(f"sqlite:///{draft}")
+            copy = open_database(f"sqlite:///{draft}", read_only=True)
             try:
                 with copy.reader() as connection:
                     last = last_event_on(connection)
@@ -50,7 +47,7 @@ def backup(file: Path, **given: object) -> None:
         database.close()
     events = 0 if anchor is None else anchor.event_seq
     print(
-        f"{file} holds the book up to event {events} ({last or 'empty'}).\n"
+        f"The copy {file} holds the book up to event {events} ({last or 'empty'}).\n"
         f"The key is not in it: without {settings.key_path} no account number in it can be read."
         " Keep that apart from it."
     )
@@ -64,11 +61,13 @@ def restore(file: Path, *, is_verified: bool, **given: object) -> None:
         refuse_existing(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         with drafted(target) as draft:
-            _copy(file, draft, progress)
-            _prepare(draft, settings, progress, is_verified=is_verified)
+            _copy(file, draft, progress, is_at_rest=True)
+            was_at = _prepare(draft, settings, progress, is_verified=is_verified)
             fold_log(draft)
+    if was_at != migrate.HEAD:
+        print(_unverified(was_at, is_verified=is_verified))
     print(
-        f"{target} is the book of {file} again.\n"
+        f"The book of {file} is back, as {target}.\n"
         "Nothing is sent from it until the Processor's reports have accounted for what was sent"
         " after the copy was made, or a person says so: `tallybook sending show`.\n"
         f"It needs the key that it was made with, at {settings.key_path}."
@@ -78,10 +77,13 @@ def restore(file: Path, *, is_verified: bool, **given: object) -> None:
 def anchor(file: Path, **given: object) -> None:
     """Write below what a file holds where the chains of the book stand now."""
     settings = load_settings(**given)
-    database = open_database(settings.database_url.get_secret_value())
+    database = open_database(settings.database_url.get_secret_value(), read_only=True)
     try:
+        require_book(database)
         if migrate.current_revision(database) != migrate.HEAD:
-            raise CommandError(f"There is no book of this version at {database.shown}.")
+            raise CommandError(
+                f"The book {database.shown} is not of this version: run `tallybook db upgrade`."
+            )
         with database.snapshot() as connection:
             found = read_anchor(connection, SystemClock(settings.timezone).now())
     finally:
@@ -89,16 +91,20 @@ def anchor(file: Path, **given: object) -> None:
     if found is None:
         raise CommandError("Nothing has happened in this book yet.", ExitCode.FOUND)
     append_anchor(file, found)
-    print(f"{file}: events up to {found.event_seq}, entries up to {found.entry_seq}.")
+    print(f"Anchored in {file}: events up to {found.event_seq}, entries up to {found.entry_seq}.")
 
 
-def _prepare(draft: Path, settings: Settings, progress: Progress, *, is_verified: bool) -> None:
-    """See that the copy agrees, bring it up to date, and hold all sending in it."""
+def _prepare(draft: Path, settings: Settings, progress: Progress, *, is_verified: bool) -> str:
+    """See that the copy agrees, bring it up to date, and hold all sending in it.
+
+    What an older version wrote can't be verified by this one; it tells which version that was.
+    """
     copy = open_database(f"sqlite:///{draft}")
     try:
-        if migrate.current_revision(copy) is None:
+        was_at = migrate.current_revision(copy)
+        if was_at is None:
             raise CommandError("The file is not a copy of a book.", ExitCode.USAGE)
-        if is_verified and migrate.current_revision(copy) == migrate.HEAD:
+        if is_verified and was_at == migrate.HEAD:
             found = verify_book(copy, progress=progress)
             if found:
                 print(format_discrepancies(found))
@@ -118,9 +124,19 @@ def _prepare(draft: Path, settings: Settings, progress: Progress, *, is_verified
             door.close()
     finally:
         copy.close()
+    return was_at
 
 
-def _copy(source: Path, target: Path, progress: Progress) -> None:
+def _unverified(was_at: str, *, is_verified: bool) -> str:
+    """Say that a copy of an older version came back unverified, and what that leaves to do."""
+    why = "could not be verified before it was brought" if is_verified else "was brought"
+    return (
+        f"The copy was of version {was_at}: it {why} up to {migrate.HEAD}."
+        " Run `tallybook verify` now."
+    )
+
+
+def _copy(source: Path, target: Path, progress: Progress, *, is_at_rest: bool = False) -> None:
     is_begun = False
     done = 0
 
@@ -132,7 +148,7 @@ def _copy(source: Path, target: Path, progress: Progress) -> None:
         progress.advance(pages - done)
         done = pages
 
-    copy_database(source, target, watch)
+    copy_database(source, target, watch, is_at_rest=is_at_rest)
 
 
 @contextmanager
@@ -141,8 +157,7 @@ def _told() -> Generator[None]:
     try:
         yield
     except CopyError as error:
-        text = str(error)
-        raise CommandError(f"{text[:1].upper()}{text[1:]}.", ExitCode.REFUSED) from error
+        raise CommandError(f"Nothing was copied: {error}.", ExitCode.REFUSED) from error
 
 
 def _path_of(settings: Settings, what: str) -> Path:

@@ -84,11 +84,14 @@ def sales_lines(summary: SalesSummary, currency: str) -> list[str]:
     sold               4.50 GBP
     refunded           0.00 GBP
     """
+    count = summary.lines_already_there
+    already = [("  were in the book already", f"{count:,}")] if count else []
     rows = [
         ("lines in the file", f"{summary.lines:,}"),
         ("  sold", f"{summary.lines_sold:,}"),
         ("  taken back", f"{summary.lines_returned:,}"),
         ("  refused", f"{summary.lines_refused:,}"),
+        *already,
         ("products added", f"{summary.products:,}"),
         ("sales", f"{summary.sales:,}"),
         ("refunds", f"{summary.refunds:,}"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from tallybook.ambient.clock import SystemClock
 from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import load_settings
 from tallybook.collection.tasks.run import RunDone
@@ -21,10 +22,16 @@ def run_day(day: date | None, **given: object) -> None:
     """Run a date and print what it did."""
     settings = load_settings(**given)
     log_to(level="WARNING", style=settings.log_format)
-    engine = Engine.open(settings)
+    engine = Engine.open(settings, may_create=False)
     keep_what_is_loaded()
+    today = SystemClock(settings.timezone).today()
     done = asyncio.run(_run(engine, day))
     print("\n".join(run_lines(done)))
+    if day is None and engine.clock.today() > today:
+        print(
+            f"Dates after today ({today}) were run before: without --date the last of them is"
+            " meant. A later --date goes on from there."
+        )
 
 
 async def _run(engine: Engine, day: date | None) -> RunDone:

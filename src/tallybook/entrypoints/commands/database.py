@@ -13,7 +13,7 @@ from tallybook.entrypoints.errors import CommandError, ExitCode
 
 def upgrade(**given: object) -> None:
     """Migrate the database that is set."""
-    with _open(given) as database:
+    with _open(given, read_only=False) as database:
         before = migrate.current_revision(database)
         migrate.upgrade(database)
         came = "was there already" if before == migrate.HEAD else f"came from {before or 'empty'}"
@@ -22,7 +22,7 @@ def upgrade(**given: object) -> None:
 
 def current(**given: object) -> None:
     """Show the version of the database that is set."""
-    with _open(given) as database:
+    with _open(given, read_only=True) as database:
         revision = migrate.current_revision(database)
         print(f"{database.shown} is at version {revision or 'none: it is empty'}.")
     if revision != migrate.HEAD:
@@ -33,9 +33,9 @@ def current(**given: object) -> None:
 
 
 @contextmanager
-def _open(given: dict[str, object]) -> Generator[Database]:
-    settings = load_settings(**given)
-    database = open_database(settings.database_url.get_secret_value())
+def _open(given: dict[str, object], *, read_only: bool) -> Generator[Database]:
+    url = load_settings(**given).database_url.get_secret_value()
+    database = open_database(url, read_only=read_only)
     try:
         yield database
     finally:

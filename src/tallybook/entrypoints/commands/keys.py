@@ -18,6 +18,7 @@ from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.tables import format_table
 from tallybook.kernel.ids import parse_id, show_id
 from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.kernel.text import on_one_line
 from tallybook.writer.model import Command, Outcome
 
 
@@ -26,7 +27,7 @@ def create(name: str, scope: str, days: int | None, **given: object) -> None:
     with _open(given) as engine:
         expires_at = None if days is None else engine.clock.now() + timedelta(days=days)
         secret = fresh_secret(KEY_BYTES)
-        text, outcome = make_key(engine.door, secret, name, Scope(scope), expires_at)
+        text, outcome = make_key(engine.door, secret, name.strip(), Scope(scope), expires_at)
         _tell(outcome, text)
 
 
@@ -57,7 +58,7 @@ def show(**given: object) -> None:
         rows = [
             (
                 show_id(KEY_PREFIX, key.id),
-                key.name,
+                on_one_line(key.name),
                 key.scope.value,
                 f"{key.hint}...",
                 key.created_at.date(),
@@ -74,7 +75,7 @@ def show(**given: object) -> None:
 
 @contextmanager
 def _open(given: dict[str, object]) -> Generator[Engine]:
-    engine = Engine.open(load_settings(**given))
+    engine = Engine.open(load_settings(**given), may_create=False)
     try:
         yield engine
     finally:

@@ -13,7 +13,7 @@ from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import load_settings
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
-from tallybook.entrypoints.library import Tallybook, open_book
+from tallybook.entrypoints.library import Tallybook
 from tallybook.entrypoints.tables import format_table
 from tallybook.kernel.refusal import Refused
 from tallybook.reports.portfolio import PortfolioFormat, write_portfolio
@@ -23,8 +23,9 @@ LISTED_MOST = 500
 
 def _with_book(show: Callable[[Tallybook], Iterable[str]], database_url: str | None) -> ExitCode:
     """Open the book, print what is shown of it, and tell a refusal in a sentence."""
-    log_to(level="WARNING", style=load_settings(database_url=database_url).log_format)
-    with open_book(database_url) as book:
+    settings = load_settings(database_url=database_url)
+    log_to(level="WARNING", style=settings.log_format)
+    with Tallybook(Engine.open(settings, may_create=False)) as book:
         try:
             lines = list(show(book))
         except Refused as refused:
@@ -210,7 +211,7 @@ def write_portfolio_file(
     """Write every loan as it stands on a date, to a file or to the standard output."""
     settings = load_settings(database_url=database_url)
     log_to(level="WARNING", style=settings.log_format)
-    engine = Engine.open(settings)
+    engine = Engine.open(settings, may_create=False)
     try:
         day = as_of or engine.clock.today()
         with ExitStack() as opened:

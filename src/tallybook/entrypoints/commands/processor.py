@@ -20,9 +20,10 @@ def serve_processor(port: int, **given: object) -> None:
         return
     settings = load_settings(**given)
     log_to(level=settings.log_level, style=settings.log_format)
-    simulator = open_simulator(settings, SystemClock(settings.timezone))
+    log = settings.processor_log
+    simulator = open_simulator(settings, SystemClock(settings.timezone), log)
     try:
-        print(f"what really happens is kept in {settings.simulator_log}", flush=True)
+        print(f"what really happens is kept in {log}", flush=True)
         run(HOST, port, simulator)
     finally:
         simulator.log.close()

@@ -10,13 +10,14 @@ from tallybook.collection.tasks.switch import set_sending
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.restored import hold_sending
 from tallybook.kernel.refusal import Refused
+from tallybook.kernel.text import on_one_line
 from tallybook.processor.model import SendingState
 from tallybook.processor.queries import find_sending
 
 
 def show(**given: object) -> None:
     """Say whether anything may be sent."""
-    engine = Engine.open(load_settings(**given))
+    engine = Engine.open(load_settings(**given), may_create=False)
     try:
         _say(engine)
     finally:
@@ -25,9 +26,11 @@ def show(**given: object) -> None:
 
 def change(state: SendingState, reason: str, by: str, **given: object) -> None:
     """Stop or start all sending; once this is done nothing that is forbidden begins any more."""
-    engine = Engine.open(load_settings(**given))
+    engine = Engine.open(load_settings(**given), may_create=False)
     try:
-        outcome = asyncio.run(set_sending(engine.door, SetSending(state, reason, by)))
+        outcome = asyncio.run(
+            set_sending(engine.door, SetSending(state, reason.strip(), by.strip()))
+        )
         if outcome.refusal is not None:
             raise Refused(outcome.refusal)
         _say(engine)
@@ -37,9 +40,10 @@ def change(state: SendingState, reason: str, by: str, **given: object) -> None:
 
 def hold(reason: str, by: str, **given: object) -> None:
     """Say that this book is a restored copy: its last event is where it may have lost something."""
-    engine = Engine.open(load_settings(**given))
+    engine = Engine.open(load_settings(**given), may_create=False)
     try:
-        hold_sending(engine.door, engine.database, engine.clock.today(), reason=reason, by=by)
+        today = engine.clock.today()
+        hold_sending(engine.door, engine.database, today, reason=reason.strip(), by=by.strip())
         _say(engine)
     finally:
         engine.close()
@@ -54,8 +58,8 @@ def _say(engine: Engine) -> None:
         print("Sending is open; nobody has ever stopped it.")
         return
     print(
-        f"Sending is {sending.state.value}, by {sending.changed_by}"
-        f" at {sending.changed_at:%Y-%m-%d %H:%M:%S} UTC: {sending.reason}"
+        f"Sending is {sending.state.value}, by {on_one_line(sending.changed_by)}"
+        f" at {sending.changed_at:%Y-%m-%d %H:%M:%S} UTC: {on_one_line(sending.reason)}"
     )
     if sending.state is SendingState.RECONCILING:
         print(

@@ -19,8 +19,8 @@ def serve(**given: object) -> None:
     if not is_loopback(settings.host) and not _has_keys(settings):
         problem = (
             f"Without an API key only this machine is served: at {settings.host} anyone on the"
-            " network could move money. Make a key with `tallybook keys create NAME --scope money`,"
-            " or use --host 127.0.0.1."
+            " network could move money. Make a key with `tallybook keys create NAME --scope money`"
+            " (and before it a book, with `tallybook db upgrade`), or use --host 127.0.0.1."
         )
         raise SettingsError([problem])
     with _listen(settings.host, settings.port) as listener:
@@ -35,13 +35,13 @@ def serve(**given: object) -> None:
 
 def _has_keys(settings: Settings) -> bool:
     from tallybook.access.tasks import has_keys
-    from tallybook.db.engine import database_file, open_database
+    from tallybook.db.engine import NoBookError, open_database
 
     url = settings.database_url.get_secret_value()
-    file = database_file(url)
-    if file is not None and not file.exists():
+    try:
+        database = open_database(url, read_only=True)
+    except NoBookError:
         return False
-    database = open_database(url)
     try:
         return has_keys(database)
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tallybook.ambient.settings import load_settings
 from tallybook.db import migrate
 from tallybook.db.engine import open_database
+from tallybook.entrypoints.engine import require_book
 from tallybook.entrypoints.errors import CommandError, ExitCode
 from tallybook.entrypoints.progress import show_progress
 from tallybook.reports.verify import CHECKS, format_discrepancies
@@ -21,12 +22,13 @@ def verify(anchor: Path | None = None, **given: object) -> None:
     """
     settings = load_settings(**given)
     anchors = _read(anchor)
-    database = open_database(settings.database_url.get_secret_value())
+    database = open_database(settings.database_url.get_secret_value(), read_only=True)
     try:
+        require_book(database)
         revision = migrate.current_revision(database)
         if revision != migrate.HEAD:
             raise CommandError(
-                f"{database.shown} is at version {revision or 'none: it is empty'}, and this"
+                f"The book {database.shown} is at version {revision}, and this"
                 f" Tallybook verifies version {migrate.HEAD}: run `tallybook db upgrade`.",
                 ExitCode.USAGE,
             )
@@ -49,4 +51,4 @@ def _read(path: Path | None) -> list[Anchor]:
     try:
         return read_anchors(path)
     except AnchorError as error:
-        raise CommandError(f"{error}.".capitalize(), ExitCode.USAGE) from error
+        raise CommandError(f"The anchors can't be used: {error}.", ExitCode.USAGE) from error

@@ -92,7 +92,7 @@ def open_bank(home: Path, *, seed: int, currency: str) -> Generator[Bank]:
 
 
 def _open_log(home: Path) -> SimulatorLog:
-    return SimulatorLog(home / "simulator.db")
+    return SimulatorLog(home / "processor.db")
 
 
 @contextmanager

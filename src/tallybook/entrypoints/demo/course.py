@@ -60,7 +60,7 @@ class Course:
         by_day: Mapping[date, list[AdvanceLine]] = {
             day: list(lines) for day, lines in groupby(self.lines, _day_of)
         }
-        self.progress.begin("business days", (self.last_on - self.first_on).days + 120)
+        self.progress.begin("business days", (self.last_on - self.first_on).days + 1)
         day = self.first_on
         while not self.is_at_its_end and (day - self.last_on).days < DAYS_MOST:
             self.clock.turn_to(day)
@@ -75,6 +75,8 @@ class Course:
                 self.is_at_its_end = day > self.last_on and self._is_over(day)
             self.days += 1
             self.progress.advance()
+            if day == self.last_on:
+                self.progress.begin("days until all is settled")
             day += _DAY
 
     async def _register(self) -> None:

@@ -42,6 +42,8 @@ class SalesSummary:
     lines: int = 0
     lines_sold: int = 0
     lines_returned: int = 0
+    lines_already_there: int = 0
+    """Lines whose sale or refund an earlier import has brought in; they are in no other figure."""
     lines_refused: int = 0
     products: int = 0
     sales: int = 0
@@ -200,9 +202,12 @@ def _send(work: _Import) -> None:
                 _refuse(work, line.number, outcome.refusal)
             continue
         reply: dict[str, Any] = from_json(outcome.body)
-        work.summary.sales += 1
-        work.summary.lines_sold += len(lines)
-        work.summary.sold_minor += parse_amount(reply["final_amount"], reply["currency"])
+        if outcome.replayed:
+            work.summary.lines_already_there += len(lines)
+        else:
+            work.summary.sales += 1
+            work.summary.lines_sold += len(lines)
+            work.summary.sold_minor += parse_amount(reply["final_amount"], reply["currency"])
         skus = {number: sku for sku, number in work.products.items()}
         for place, part in enumerate(command.input.lines, start=1):
             key = lines[0].customer, skus[part.product_id], part.unit_price_minor
@@ -212,6 +217,8 @@ def _send(work: _Import) -> None:
 
 def _take_back(work: _Import, lines: list[FileLine]) -> None:
     """Refund what a cancellation takes back, from the newest sale that it can be about."""
+    returned = 0
+    is_news = False
     refunds: dict[int, dict[int, int]] = {}
     for line in lines:
         wanted = -line.quantity
@@ -219,7 +226,7 @@ def _take_back(work: _Import, lines: list[FileLine]) -> None:
         if sum(kept.left for kept in bought) < wanted:
             _refuse(work, line.number, _not_sold())
             continue
-        work.summary.lines_returned += 1
+        returned += 1
         for kept in reversed(bought):
             taken = min(wanted, kept.left)
             if taken:
@@ -243,10 +250,18 @@ def _take_back(work: _Import, lines: list[FileLine]) -> None:
         outcome = work.counter.door.ask_now(Command(GiveRefundOperation(work.terms), asked, key))
         if outcome.refusal is not None:
             _refuse(work, first.number, outcome.refusal)
+            is_news = True
             continue
+        if outcome.replayed:
+            continue
+        is_news = True
         reply: dict[str, Any] = from_json(outcome.body)
         work.summary.refunds += 1
         work.summary.refunded_minor += parse_amount(reply["refund_amount"], reply["currency"])
+    if is_news:
+        work.summary.lines_returned += returned
+    else:
+        work.summary.lines_already_there += returned
 
 
 def _key(kind: str, reference: str) -> str:
