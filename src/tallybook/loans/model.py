@@ -151,6 +151,9 @@ CREDIT_METHOD = "credit"
 """The method of a payment with customer credit."""
 DEBIT_METHOD = "auto_debit"
 """The method of a payment that was collected through the Processor."""
+OWN_METHODS = (CREDIT_METHOD, DEBIT_METHOD)
+"""Payments that only Tallybook makes: with credit that is held, and by a debit that went through.
+Their money is booked elsewhere, so that nobody may ask for one as if it were money in hand."""
 
 
 @frozen
