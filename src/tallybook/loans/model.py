@@ -227,6 +227,9 @@ class Allocation:
     """The rows that it paid, in full or in part."""
     credit_minor: int
     """What was too much and is customer credit."""
+    repaid_minor: int
+    """What it paid of what was owed once more: of credit that was spent before its own payment was
+    taken back."""
 
 
 @frozen
