@@ -73,8 +73,10 @@ class History:
                 self.pay()
 
     def bounce(self, payment: oracle.Payment) -> None:
-        """Take a payment back."""
-        oracle.take_back(self.loan, self.payments, payment, self.today)
+        """Take a payment back: today, or on an earlier day that is only told of now."""
+        days = (self.today - payment["effective_on"]).days
+        back = self.draw.randrange(days + 1) if self.draw.random() < 0.3 else 0
+        oracle.take_back(self.loan, self.payments, payment, self.today - timedelta(days=back))
         self.told.append((payment, "reversed"))
         self.seen["reversed"] += 1
         self.seen["owed again"] += payment["again"] > 0

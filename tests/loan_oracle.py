@@ -102,7 +102,7 @@ def look(loan: Loan, payments: list[Payment], as_of: date) -> Found:
     rows = make_rows(loan)
     there = [payment for payment in payments if counts(payment, as_of)]
     credit = 0
-    again = owed_again_on(payments, as_of)
+    again = owed_again_on(loan, payments, as_of)
     uses: dict[int, Found] = {}
     if loan["policy"] == "exact":
         for payment in there:
@@ -124,13 +124,20 @@ def look(loan: Loan, payments: list[Payment], as_of: date) -> Found:
     return {**summed_up(loan, rows, again, credit, as_of), "uses": uses}
 
 
-def owed_again_on(payments: list[Payment], as_of: date) -> int:
-    """Add up what is owed again because of the payments that were taken back by a day."""
-    return sum(
-        payment.get("again", 0)
-        for payment in payments
-        if payment["reversed_on"] is not None and payment["reversed_on"] <= as_of
-    )
+def owed_again_on(loan: Loan, payments: list[Payment], as_of: date) -> int:
+    """Add up what is owed again because of the payments that were taken back by a day.
+
+    No more than what had come by then, with what was taken back since, was over what is owed: who
+    had been given no credit yet could not spend any. It matters where it is told late that a
+    payment was taken back before the one came that gave the credit.
+    """
+    again = came = 0
+    for payment in payments:
+        if payment["status"] == "paid" and payment["effective_on"] <= as_of:
+            came += payment["amount"]
+        if payment["reversed_on"] is not None and payment["reversed_on"] <= as_of:
+            again += payment.get("again", 0)
+    return min(again, max(0, came - sum(row["amount"] for row in make_rows(loan))))
 
 
 def pour(rows: list[Row], payment: Payment, again: int) -> Found:

@@ -295,6 +295,24 @@ def test_what_is_owed_again_is_paid_first_and_gives_no_credit(lender: Lender) ->
     assert lender.credit(who) == 1
 
 
+def test_nothing_is_owed_again_on_a_day_before_it_was_given(lender: Lender) -> None:
+    """It is told late that a payment bounced before the one came that gave the credit."""
+    who = lender.customer()
+    loan, other = lender.loan(who, payment_policy="flexible"), lender.loan(who)
+    first = lender.book.make_payment(loan, "30.00")["id"]
+    lender.pass_days(3)
+    lender.book.make_payment(loan, "180.00")
+    for amount in ("27.50", "27.50", "27.50"):
+        use = {"amount": amount, "reason": "asked for it", "subject_id": other}
+        lender.book.call("POST", f"/customers/{who}/credit-applications", use)
+    shown = lender.book.reverse_payment(loan, first, "bounced", effective_on="2026-03-03")
+    assert (shown["owed_again"], shown["outstanding"]) == ("82.50", "12.50")
+    days = [f"2026-03-0{day}" for day in (2, 3, 4, 5)]
+    owed = [lender.book.get_outstanding(loan, as_of=day) for day in days]
+    assert owed == [80, 110, 110, Decimal("12.50")]
+    assert lender.book.get_loan(loan, as_of=days[1])["owed_again"] == "0.00"
+
+
 def test_part_of_the_excess_that_is_spent_stays_given(lender: Lender) -> None:
     who = lender.customer()
     loan, other = lender.loan(who, payment_policy="flexible"), lender.loan(who)

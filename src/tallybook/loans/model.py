@@ -241,6 +241,10 @@ class Tally:
     numbers: Sequence[int] = ()
     """The rows that exact payments stay with, in ascending order."""
     kept_minor: int = 0
+    """Owed once more because of the payments that were taken back by then."""
+    came_minor: int | None = None
+    """What had come by then without a row of its own, with what was taken back since; it bounds the
+    credit that can have been given. None: today, when all of it has come."""
 
 
 @frozen

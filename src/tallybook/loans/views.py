@@ -237,7 +237,9 @@ def schedule_view(loan: Loan, payments: Sequence[Payment], as_of: date) -> list[
     """Show a loan's rows on a date."""
     rows, _ = allocate(loan.terms, schedule(loan.terms), payments, as_of)
     reserved = {
-        each.installment_number for each in payments if each.status is PaymentStatus.PENDING
+        each.installment_number
+        for each in payments
+        if each.status is PaymentStatus.PENDING and each.effective_on <= as_of
     }
     return [
         _row_view(replace(row, reserved=row.row.number in reserved), loan.currency) for row in rows

@@ -84,8 +84,8 @@ def accept(
     if refusal is not None:
         return refusal
     paid = [each for each in draft.payments if each.status is PaymentStatus.PAID]
-    sums = tally(paid, moment.today)
-    coverage = cover(loan.terms, replace(sums, kept_minor=loan.kept_minor))
+    sums = replace(tally(paid, moment.today), kept_minor=loan.kept_minor, came_minor=None)
+    coverage = cover(loan.terms, sums)
     reserved = reserved_rows(draft) | rows_in_flight(view, loan)
     number = check_payment(loan, coverage, reserved, amount_minor, command.installment_number)
     if isinstance(number, Refusal):

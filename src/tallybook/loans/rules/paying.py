@@ -45,16 +45,18 @@ def counts_on(payment: Payment, as_of: date) -> bool:
 
     Source: L7.
     """
-    if payment.status not in _WAS_PAID or payment.effective_on > as_of:
+    if not _was_made_by(payment, as_of):
         return False
     return payment.reversed_on is None or payment.reversed_on > as_of
 
 
 def tally(payments: Iterable[Payment], as_of: date) -> Tally:
     """Add up what payments come to on a date."""
-    loose = kept = 0
+    loose = kept = came = 0
     numbers: list[int] = []
     for payment in payments:
+        if payment.installment_number is None and _was_made_by(payment, as_of):
+            came += payment.amount_minor
         if payment.reversed_on is not None and payment.reversed_on <= as_of:
             kept += payment.kept_minor
         elif counts_on(payment, as_of):
@@ -63,7 +65,24 @@ def tally(payments: Iterable[Payment], as_of: date) -> Tally:
             else:
                 numbers.append(payment.installment_number)
     # Two payments may have been made for one row while the first was being taken back.
-    return Tally(loose, tuple(sorted(set(numbers))), kept)
+    return Tally(loose, tuple(sorted(set(numbers))), kept, came)
+
+
+def _was_made_by(payment: Payment, as_of: date) -> bool:
+    return payment.status in _WAS_PAID and payment.effective_on <= as_of
+
+
+def owed_once_more(terms: Terms, sums: Tally) -> int:
+    """Tell what is owed once more in all, whether it was paid since or not.
+
+    No more than the credit that can have been given by then: where it is told late that a payment
+    was taken back, the credit may be from a later one. Units: minor units. Source: L7, G.
+    """
+    if sums.came_minor is None:
+        return sums.kept_minor
+    is_flexible = terms.payment_policy is PaymentPolicy.FLEXIBLE
+    beyond = sums.came_minor - (terms.total_minor if is_flexible else 0)
+    return min(sums.kept_minor, max(0, beyond))
 
 
 def cover(terms: Terms, sums: Tally) -> Coverage:
@@ -72,7 +91,7 @@ def cover(terms: Terms, sums: Tally) -> Coverage:
     The first money without a row pays what is owed once more. Flexible payments fill rows from the
     first on; exact ones stay with theirs. Source: L5, L7.
     """
-    net = sums.loose_minor - sums.kept_minor
+    net = sums.loose_minor - owed_once_more(terms, sums)
     if terms.payment_policy is PaymentPolicy.FLEXIBLE:
         assert not sums.numbers, "a flexible payment has no row of its own"
         return Coverage(
@@ -277,7 +296,7 @@ def allocate(
     paid first, as `cover` reckons. Source: L3, L5, L7.
     """
     payments = list(payments)
-    kept_minor = tally(payments, as_of).kept_minor
+    kept_minor = owed_once_more(terms, tally(payments, as_of))
     counted = sorted(
         (payment for payment in payments if counts_on(payment, as_of)),
         key=lambda payment: (payment.effective_on, payment.sequence),
