@@ -1,6 +1,7 @@
 """What may happen to a loan, drawn from a seed, and told to the oracle as it happens.
 
-Payments are late, early, in part and too large, reversed and told of late; some fail or wait.
+Payments are late, early, in part and too large, reversed and told of late; some fail or wait. Of
+the credit that they give some is spent elsewhere, before or after they bounce.
 """
 
 from collections import Counter
@@ -47,7 +48,8 @@ class History:
         self.statuses = statuses
         self.payments: list[oracle.Payment] = []
         self.told: list[tuple[oracle.Payment, str]] = []
-        """Each payment that was offered and what became of it: `taken`, `reversed`, or a code."""
+        """Each payment that was offered and what became of it: `taken`, `reversed`, or a code. What
+        is `spent` is no payment, but an amount of credit."""
         self.today: date = loan["start_on"]
         rows = oracle.make_rows(loan)
         self.step: int = max(1, (rows[-1]["due_on"] - self.today).days * 2 // 12)
@@ -64,12 +66,26 @@ class History:
                 if payment["status"] == "paid" and payment["reversed_on"] is None
             ]
             if standing and self.draw.random() < 0.25:
-                payment = self.draw.choice(standing)
-                payment["reversed_on"] = self.today
-                self.told.append((payment, "reversed"))
-                self.seen["reversed"] += 1
+                self.bounce(self.draw.choice(standing))
+            elif self.draw.random() < 0.5 and (held := oracle.held(self.loan, self.payments)):
+                self.spend(self.draw.choice((held, self.draw.randint(1, held))))
             else:
                 self.pay()
+
+    def bounce(self, payment: oracle.Payment) -> None:
+        """Take a payment back: today, or on an earlier day that is only told of now."""
+        days = (self.today - payment["effective_on"]).days
+        back = self.draw.randrange(days + 1) if self.draw.random() < 0.3 else 0
+        oracle.take_back(self.loan, self.payments, payment, self.today - timedelta(days=back))
+        self.told.append((payment, "reversed"))
+        self.seen["reversed"] += 1
+        self.seen["owed again"] += payment["again"] > 0
+
+    def spend(self, amount: int) -> None:
+        """Spend credit on something else than this loan."""
+        oracle.spend(self.loan, amount)
+        self.told.append(({"amount": amount}, "spent"))
+        self.seen["spent"] += 1
 
     def pay(self) -> None:
         """Offer a payment: of today, or of an earlier day that is only told of now."""
@@ -84,8 +100,16 @@ class History:
         }
         refused = oracle.offer(self.loan, self.payments, payment)
         self.told.append((payment, refused or "taken"))
+        if refused is None:
+            payment["answer"] = self.answer(payment)
         self.seen[refused or status] += 1
         self.seen["backdated"] += back > 0
+
+    def answer(self, payment: oracle.Payment) -> oracle.Found | None:
+        """Tell what a payment that counts was for, as it is answered: before anything else came."""
+        found: oracle.Found = oracle.look(self.loan, self.payments, oracle.FAR)
+        use = found["uses"].get(id(payment))
+        return use and {**use, "outstanding": found["outstanding"]}
 
     def amount(self) -> int:
         if self.loan["policy"] == "exact":
@@ -93,6 +117,9 @@ class History:
             amount: int = row["amount"] if row else self.middle
             return amount + (self.draw.random() < 0.1)
         most = self.draw.choice((self.middle, self.middle * 2, self.total, self.total * 2))
+        if any(payment.get("again") for payment in self.payments) and self.draw.random() < 0.5:
+            owed: int = oracle.look(self.loan, self.payments, oracle.FAR)["outstanding"]
+            return owed or 1  # all that is owed, with what is owed again
         return self.draw.choice((self.middle, self.draw.randint(1, max(1, most))))
 
     def days(self, count: int) -> list[date]:

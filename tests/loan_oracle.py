@@ -9,10 +9,11 @@ from fractions import Fraction
 from typing import Any
 
 Loan = dict[str, Any]
-"""principal, rate (percent, as text), installments, interval, start_on, unit, policy, after."""
+"""principal, rate (percent, as text), installments, interval, start_on, unit, policy, after; and
+what was spent of the credit that it gave, once some was."""
 Payment = dict[str, Any]
-"""amount, effective_on, status (paid, pending, failed), reversed_on (None while it stands), and for
-`exact` the row that it is for."""
+"""amount, effective_on, status (paid, pending, failed), reversed_on (None while it stands), for
+`exact` the row that it is for, and once it was taken back what is owed again because of it."""
 Row = dict[str, Any]
 Found = dict[str, Any]
 
@@ -101,8 +102,11 @@ def look(loan: Loan, payments: list[Payment], as_of: date) -> Found:
     rows = make_rows(loan)
     there = [payment for payment in payments if counts(payment, as_of)]
     credit = 0
+    again = owed_again_on(loan, payments, as_of)
+    uses: dict[int, Found] = {}
     if loan["policy"] == "exact":
         for payment in there:
+            uses[id(payment)] = {"rows": [payment["row"]], "credit": 0, "again": 0}
             for row in rows:
                 if row["number"] == payment["row"]:
                     # Two may count for a row on a past day: one that was taken back after that
@@ -113,14 +117,40 @@ def look(loan: Loan, payments: list[Payment], as_of: date) -> Found:
     else:
         # Python sorts stably: on one day they stay in their order of arrival.
         for payment in sorted(there, key=lambda each: each["effective_on"]):
-            credit += pour(rows, payment)
-    return summed_up(loan, rows, credit, as_of)
+            use = pour(rows, payment, again)
+            again -= use["again"]
+            credit += use["credit"]
+            uses[id(payment)] = use
+    return {**summed_up(loan, rows, again, credit, as_of), "uses": uses}
 
 
-def pour(rows: list[Row], payment: Payment) -> int:
-    """Pour a payment over the rows, the oldest first; gives what is left of it."""
+def owed_again_on(loan: Loan, payments: list[Payment], as_of: date) -> int:
+    """Add up what is owed again because of the payments that were taken back by a day.
+
+    No more than what had come by then, with what was taken back since, was over what is owed: who
+    had been given no credit yet could not spend any. It matters where it is told late that a
+    payment was taken back before the one came that gave the credit.
+    """
+    again = came = 0
+    for payment in payments:
+        if payment["status"] == "paid" and payment["effective_on"] <= as_of:
+            came += payment["amount"]
+        if payment["reversed_on"] is not None and payment["reversed_on"] <= as_of:
+            again += payment.get("again", 0)
+    return min(again, max(0, came - sum(row["amount"] for row in make_rows(loan))))
+
+
+def pour(rows: list[Row], payment: Payment, again: int) -> Found:
+    """Pour a payment: over what is owed again, then over the rows, the oldest first.
+
+    What is left of it is credit. Tells how much went where, and into which rows.
+    """
     left: int = payment["amount"]
+    use: Found = {"rows": [], "again": min(left, again)}
+    left -= use["again"]
     for row in rows:
+        if left > 0 and row["paid"] < row["amount"]:
+            use["rows"].append(row["number"])
         for part, of in (("interest_paid", "interest"), ("principal_paid", "principal")):
             open_part = row[of] - row.get(part, 0)
             taken = min(left, open_part)
@@ -130,12 +160,12 @@ def pour(rows: list[Row], payment: Payment) -> int:
                 left -= taken
                 if row["paid"] == row["amount"]:
                     row["paid_on"] = payment["effective_on"]
-    return left
+    return {**use, "credit": left}
 
 
-def summed_up(loan: Loan, rows: list[Row], credit: int, as_of: date) -> Found:
+def summed_up(loan: Loan, rows: list[Row], again: int, credit: int, as_of: date) -> Found:
     """Add up what is owed, and count what is missed."""
-    outstanding = 0
+    outstanding = again
     longest = in_a_row = days = 0
     for row in rows:
         outstanding += row["amount"] - row["paid"]
@@ -148,6 +178,7 @@ def summed_up(loan: Loan, rows: list[Row], credit: int, as_of: date) -> Found:
     return {
         "rows": rows,
         "outstanding": outstanding,
+        "owed_again": again,
         "interest_left": sum(row["interest"] - row["interest_paid"] for row in rows),
         "credit": credit,
         "status": "closed" if outstanding == 0 else "active",
@@ -207,3 +238,39 @@ def offer(
         payment["row"] = row["number"]
     payments.append(payment)
     return None
+
+
+# -- credit that is spent, and payments that bounce (L7, G) ---------------------------------------
+
+FAR = date(9999, 1, 1)
+
+
+def given(loan: Loan, payments: list[Payment]) -> int:
+    """Add up the credit that a loan has given and that it was not taken back from anybody."""
+    credit: int = look(loan, payments, FAR)["credit"]
+    return credit + sum(payment.get("again", 0) for payment in payments)
+
+
+def held(loan: Loan, payments: list[Payment]) -> int:
+    """Tell what is left to spend of the credit that a loan has given."""
+    if loan["policy"] == "exact":
+        return 0  # no other amount than a row's is taken, so that nothing is ever too much
+    return given(loan, payments) - int(loan.get("spent", 0))
+
+
+def spend(loan: Loan, amount: int) -> None:
+    """Spend credit on something else."""
+    loan["spent"] = loan.get("spent", 0) + amount
+
+
+def take_back(loan: Loan, payments: list[Payment], payment: Payment, day: date) -> None:
+    """Let a payment bounce; credit that was spent can't be had back, so it is owed again.
+
+    What is still too much of other payments goes to what is owed again, and is credit no more; so
+    that much more is owed again than is missing.
+    """
+    payment["reversed_on"], payment["again"] = day, 0
+    missing = -held(loan, payments)
+    if missing > 0:
+        payment["again"] = missing + look(loan, payments, FAR)["credit"]
+        assert held(loan, payments) == 0

@@ -268,6 +268,51 @@ def test_credit_that_is_spent_is_owed_again_when_its_payment_bounces(lender: Len
     assert lender.book.make_payment(loan, "1.00")["credit"] == "1.00"
 
 
+def test_what_is_owed_again_is_paid_first_and_gives_no_credit(lender: Lender) -> None:
+    who = lender.customer()
+    loan, other = lender.loan(who, payment_policy="flexible"), lender.loan(who)
+    paid = lender.book.make_payment(loan, "137.50")
+    use = {"amount": "27.50", "reason": "asked for it", "subject_id": other}
+    lender.book.call("POST", f"/customers/{who}/credit-applications", use)
+    bounced = lender.book.reverse_payment(loan, paid["id"], "bounced")
+    assert (bounced["owed_again"], bounced["outstanding"]) == ("27.50", "137.50")
+    shown = lender.book.get_loan(loan)
+    assert (shown["paid"], shown["owed_again"]) == ("0.00", "27.50")
+    answers = [lender.book.make_payment(loan, amount) for amount in ("20.00", "35.00", "83.50")]
+    assert [
+        (each["credit_repaid"], each["installment_numbers"], each["credit"], each["outstanding"])
+        for each in answers
+    ] == [
+        ("20.00", [], "0.00", "117.50"),
+        ("7.50", [1], "0.00", "82.50"),
+        ("0.00", [2, 3, 4], "1.00", "0.00"),
+    ]
+    names = ("id", "credit_repaid", "installment_numbers", "credit")
+    listed = [{name: each[name] for name in names} for each in lender.book.list_payments(loan)]
+    assert listed[-2::-1] == [{name: each[name] for name in names} for each in answers]
+    shown = lender.book.get_loan(loan)
+    assert (shown["paid"], shown["owed_again"]) == ("110.00", "0.00")
+    assert lender.credit(who) == 1
+
+
+def test_nothing_is_owed_again_on_a_day_before_it_was_given(lender: Lender) -> None:
+    """It is told late that a payment bounced before the one came that gave the credit."""
+    who = lender.customer()
+    loan, other = lender.loan(who, payment_policy="flexible"), lender.loan(who)
+    first = lender.book.make_payment(loan, "30.00")["id"]
+    lender.pass_days(3)
+    lender.book.make_payment(loan, "180.00")
+    for amount in ("27.50", "27.50", "27.50"):
+        use = {"amount": amount, "reason": "asked for it", "subject_id": other}
+        lender.book.call("POST", f"/customers/{who}/credit-applications", use)
+    shown = lender.book.reverse_payment(loan, first, "bounced", effective_on="2026-03-03")
+    assert (shown["owed_again"], shown["outstanding"]) == ("82.50", "12.50")
+    days = [f"2026-03-0{day}" for day in (2, 3, 4, 5)]
+    owed = [lender.book.get_outstanding(loan, as_of=day) for day in days]
+    assert owed == [80, 110, 110, Decimal("12.50")]
+    assert lender.book.get_loan(loan, as_of=days[1])["owed_again"] == "0.00"
+
+
 def test_part_of_the_excess_that_is_spent_stays_given(lender: Lender) -> None:
     who = lender.customer()
     loan, other = lender.loan(who, payment_policy="flexible"), lender.loan(who)

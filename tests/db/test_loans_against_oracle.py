@@ -1,24 +1,32 @@
-"""Loans that are really made, paid and reversed stand where the oracle says. Source: L4-L7, T4."""
+"""Loans that are really made, paid and reversed stand where the oracle says. Source: L4-L7, T4.
 
+Each has a customer of its own, with a second loan on which the credit of the first is spent.
+"""
+
+import json
 from collections import Counter
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tallybook.customers.queries import list_customers
 from tallybook.kernel.money import format_amount, parse_amount
 from tallybook.loans.model import Interval, Loan, LoanStatus, Payment, PaymentPolicy
 from tallybook.loans.operations.creating import CREATE_LOAN, CreateLoan
+from tallybook.loans.operations.crediting import APPLY_LOAN_CREDIT, ApplyLoanCredit
 from tallybook.loans.operations.paying import MAKE_PAYMENT, MakePayment
 from tallybook.loans.operations.reversing import REVERSE_PAYMENT, ReversePayment
 from tallybook.loans.queries import (
+    find_by_references,
     find_loan,
     find_loan_on,
     list_payments_of,
     stream_loans_on,
 )
 from tallybook.loans.rules.paying import outstanding_on
-from tallybook.loans.views import schedule_view
+from tallybook.loans.views import loan_summary, schedule_view
 from tallybook.reports.verify import verify
 from tallybook.writer.model import Command
 from tests import loan_oracle as oracle
@@ -26,22 +34,43 @@ from tests.importing import Importing, importing
 from tests.loan_histories import History, draw_history
 
 HISTORIES = 80
+SINK_MINOR = 10**14
+"""More than all credit that is spent."""
 LOOKED_AT = date(2024, 6, 30)
 """When many loans are under way, some are over, and some have not begun."""
 
 pytestmark = pytest.mark.anyio
 
 
-async def lend(book: Importing, histories: list[History]) -> list[str]:
-    """Make the loans of histories; gives their ids."""
-    await book.register(1)
+async def make_customers(book: Importing, count: int) -> list[str]:
+    """Register so many customers, each with a loan that credit is spent on; gives their ids."""
+    for number in range(count):
+        await book.register(number)
     with book.engine.database.reader() as connection:
-        (customer,) = connection.exec_driver_sql("SELECT id FROM customers").scalars()
+        customers = [each.id for each in list_customers(connection, limit=count)]
     commands = [
         Command(
             CREATE_LOAN,
             CreateLoan(
-                customer_id=str(customer).replace("-", ""),
+                customer, SINK_MINOR, "0", 1, "USD",
+                start_on=date(2026, 3, 2),
+                payment_policy=PaymentPolicy.FLEXIBLE,
+                reference=f"sink of {customer}",
+            ),
+        )
+        for customer in customers
+    ]  # fmt: skip
+    assert {each.status for each in await book.engine.door.ask_chunk(commands)} == {201}
+    return customers
+
+
+async def lend(book: Importing, histories: list[History]) -> list[str]:
+    """Make the loans of histories; gives their ids."""
+    commands = [
+        Command(
+            CREATE_LOAN,
+            CreateLoan(
+                customer_id=customer,
                 principal_minor=history.loan["principal"],
                 interest_rate=history.loan["rate"],
                 installments=history.loan["installments"],
@@ -54,7 +83,9 @@ async def lend(book: Importing, histories: list[History]) -> list[str]:
                 is_import=True,
             ),
         )
-        for history in histories
+        for history, customer in zip(
+            histories, await make_customers(book, len(histories)), strict=True
+        )
     ]
     outcomes = await book.engine.door.ask_chunk(commands)
     assert {outcome.status for outcome in outcomes} == {201}
@@ -73,6 +104,9 @@ async def live(book: Importing, histories: list[History], loan_ids: list[str]) -
         ]
         commands: list[Command] = []
         for loan_id, payment, became in happening:
+            if became == "spent":
+                commands.append(await spend(book, loan_id, payment["amount"]))
+                continue
             if became == "reversed":
                 asked = ReversePayment(
                     loan_id, ids[id(payment)], "bounced", payment["reversed_on"], is_import=True
@@ -87,10 +121,36 @@ async def live(book: Importing, histories: list[History], loan_ids: list[str]) -
         outcomes = await book.engine.door.ask_chunk(commands)
         for (_, payment, became), outcome in zip(happening, outcomes, strict=True):
             code = None if outcome.refusal is None else outcome.refusal.code
-            assert code == (None if became in ("taken", "reversed") else became)
+            assert code == (None if became in ("taken", "reversed", "spent") else became)
             if became == "taken":
-                kept: Payment = outcome.value
-                ids[id(payment)] = kept.id
+                taken: Payment = outcome.value
+                ids[id(payment)] = taken.id
+                told = json.loads(outcome.body or b"")
+                assert {name: told[name] for name in ANSWERED} == answer_of(payment["answer"])
+
+
+ANSWERED = ("installment_numbers", "credit", "credit_repaid", "outstanding")
+
+
+def answer_of(found: oracle.Found) -> dict[str, Any]:
+    """Say as an answer does what the oracle makes of a payment."""
+    return {
+        "installment_numbers": found["rows"],
+        "credit": format_amount(found["credit"], "USD"),
+        "credit_repaid": format_amount(found["again"], "USD"),
+        "outstanding": format_amount(found["outstanding"], "USD"),
+    }
+
+
+async def spend(book: Importing, loan_id: str, amount_minor: int) -> Command:
+    """Ask to spend credit on the other loan of whoever has this one."""
+    with book.engine.database.reader() as connection:
+        loan = find_loan(connection, loan_id)
+        assert loan is not None
+        sink = f"sink of {loan.customer_id}"
+        (sink_id,) = find_by_references(connection, [sink]).values()
+    asked = ApplyLoanCredit(sink_id, loan.customer_id, amount_minor, "USD", "spent")
+    return Command(APPLY_LOAN_CREDIT, asked)
 
 
 def compare(book: Importing, history: History, loan_id: str, as_of: date) -> None:
@@ -103,6 +163,8 @@ def compare(book: Importing, history: History, loan_id: str, as_of: date) -> Non
         payments = list_payments_of(connection, loan_id)
     assert loan is not None
     assert found is not None
+    shown = loan_summary(loan, found.coverage, as_of)
+    assert shown["owed_again"] == format_amount(told["owed_again"], "USD")
     stands = found.delinquency
     assert {
         "outstanding": outstanding_on(loan, found.coverage, as_of),
@@ -134,6 +196,7 @@ async def test_what_was_recorded_stands_where_the_oracle_says(
     seen: Counter[str] = Counter()
     histories = [draw_history(number, seen, ("paid",)) for number in range(HISTORIES)]
     assert min(seen["reversed"], seen["backdated"], seen["payment_amount_mismatch"]) > 10
+    assert seen["owed again"] > 5
     async with importing(book_url, tmp_path) as book:
         loan_ids = await lend(book, histories)
         await live(book, histories, loan_ids)

@@ -101,6 +101,8 @@ def test_a_suspended_customer_takes_on_nothing(lending: Lending) -> None:
         ({"amount": ROW, "installment_number": 0}, "field_invalid"),
         ({"amount": ROW, "method": "credit"}, "payment_method_reserved"),
         ({"amount": ROW, "method": "auto_debit"}, "payment_method_reserved"),
+        ({"amount": ROW, "method": "cash\nL-2,50.00"}, "field_invalid"),
+        ({"amount": ROW, "method": "cash\u202e"}, "field_invalid"),
     ],
 )
 def test_a_payment_that_can_not_be(standing_lending: Lending, fields: Any, code: str) -> None:

@@ -12,9 +12,17 @@ from typing import Any
 
 import pytest
 
-from tallybook.loans.model import Interval, Payment, PaymentPolicy, PaymentStatus, Terms
+from tallybook.loans.model import (
+    Allocation,
+    Interval,
+    Payment,
+    PaymentPolicy,
+    PaymentStatus,
+    Terms,
+)
 from tallybook.loans.rules.paying import (
     allocate,
+    allocation_of,
     cover,
     delinquency,
     earned_interest,
@@ -56,7 +64,7 @@ def payment_of(payment: oracle.Payment, sequence: int) -> Payment:
         status=status,
         effective_on=payment["effective_on"],
         installment_number=payment.get("row"),
-        kept_minor=0,
+        kept_minor=payment.get("again", 0),
         reversed_on=reversed_on,
         reason=None,
         transfer_id=None,
@@ -112,7 +120,7 @@ def test_schedules_are_those_of_the_oracle() -> None:
 def ours(terms: Terms, payments: list[Payment], as_of: date) -> dict[str, Any]:
     """Ask the rules what the oracle tells."""
     coverage = cover(terms, tally(payments, as_of))
-    rows, _ = allocate(terms, schedule(terms), payments, as_of)
+    rows, allocations = allocate(terms, schedule(terms), payments, as_of)
     stands = delinquency(terms, coverage, as_of)
     owed = outstanding(terms, coverage)
     return {
@@ -127,6 +135,8 @@ def ours(terms: Terms, payments: list[Payment], as_of: date) -> dict[str, Any]:
             for each in rows
         ],
         "outstanding": owed,
+        "owed_again": coverage.short_minor,
+        "uses": [use_of(each) for each in allocations],
         "interest_left": terms.interest_minor - earned_interest(terms, coverage),
         "credit": coverage.excess_minor,
         "missed_in_a_row": stands.missed_in_a_row,
@@ -136,13 +146,25 @@ def ours(terms: Terms, payments: list[Payment], as_of: date) -> dict[str, Any]:
     }
 
 
+def use_of(allocation: Allocation) -> tuple[list[int], int, int]:
+    """Tell into which rows a payment went, what it paid of what is owed again, and its credit."""
+    return [*allocation.numbers], allocation.repaid_minor, allocation.credit_minor
+
+
 def theirs(loan: oracle.Loan, payments: list[oracle.Payment], as_of: date) -> dict[str, Any]:
     found = oracle.look(loan, payments, as_of)
     rows = [
         (row["number"], row["paid"], row["status"], row["paid_on"], row["missed"])
         for row in found["rows"]
     ]
-    return {**{name: value for name, value in found.items() if name != "status"}, "rows": rows}
+    # In the order in which they are poured.
+    there = sorted(payments, key=lambda each: each["effective_on"])
+    uses = [found["uses"][id(each)] for each in there if id(each) in found["uses"]]
+    return {
+        **{name: value for name, value in found.items() if name != "status"},
+        "rows": rows,
+        "uses": [(use["rows"], use["again"], use["credit"]) for use in uses],
+    }
 
 
 def test_ten_thousand_histories_end_as_the_oracle_says() -> None:
@@ -155,14 +177,36 @@ def test_ten_thousand_histories_end_as_the_oracle_says() -> None:
             told = theirs(history.loan, history.payments, as_of)
             assert ours(terms, payments, as_of) == told, (number, as_of)
             seen["delinquent"] += told["is_delinquent"]
+            seen["still owed again"] += told["owed_again"] > 0
+            seen["repaid in part"] += any(use[1] and use[0] for use in told["uses"])
             seen["credit"] += told["credit"] > 0
             seen["closed"] += told["outstanding"] == 0
             seen[told["bucket"]] += 1
     # A case that is never drawn proves nothing.
     rare = ("reversed", "backdated", "pending", "failed", "delinquent", "credit", "closed")
+    rare += ("spent", "owed again", "repaid in part")
     refused = ("payment_amount_mismatch", "loan_closed")
     buckets = ("current", "1-30", "31-60", "61-90", "91+")
     assert {name: seen[name] for name in (*rare, *refused, *buckets) if seen[name] < 500} == {}
+    assert seen["still owed again"] > 200
+
+
+def test_a_payment_alone_is_for_what_it_is_among_all() -> None:
+    """One is answered without laying rows out; a list lays them out. Both say the same."""
+    far = date(2100, 1, 1)
+    for number in range(2_000):
+        history = draw_history(number, Counter())
+        terms = terms_of(history.loan)
+        payments = [payment_of(each, at) for at, each in enumerate(history.payments, start=1)]
+        kept = sum(each.kept_minor for each in payments)
+        _, allocations = allocate(terms, schedule(terms), payments, far)
+        by_id = {each.payment_id: each for each in allocations}
+        alone = [
+            allocation_of(terms, payments, each, kept)
+            for each in payments
+            if each.status is PaymentStatus.PAID
+        ]
+        assert {each.payment_id: each for each in alone} == by_id, number
 
 
 def test_flexible_payments_come_to_the_same_in_any_order_of_arrival() -> None:
@@ -176,7 +220,9 @@ def test_flexible_payments_come_to_the_same_in_any_order_of_arrival() -> None:
         other = [replace(each, sequence=at) for each, at in zip(payments, places, strict=True)]
         draw.shuffle(other)
         for as_of in history.days(3):
-            assert ours(terms, other, as_of) == ours(terms, payments, as_of), (number, as_of)
+            found, wanted = ours(terms, other, as_of), ours(terms, payments, as_of)
+            # What each was for may change with its place; what they come to may not.
+            assert {**found, "uses": 0} == {**wanted, "uses": 0}, (number, as_of)
 
 
 def test_the_next_exact_payment_is_for_the_row_that_the_oracle_names() -> None:

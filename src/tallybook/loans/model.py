@@ -151,6 +151,9 @@ CREDIT_METHOD = "credit"
 """The method of a payment with customer credit."""
 DEBIT_METHOD = "auto_debit"
 """The method of a payment that was collected through the Processor."""
+OWN_METHODS = (CREDIT_METHOD, DEBIT_METHOD)
+"""Payments that only Tallybook makes: with credit that is held, and by a debit that went through.
+Their money is booked elsewhere, so that nobody may ask for one as if it were money in hand."""
 
 
 @frozen
@@ -224,6 +227,9 @@ class Allocation:
     """The rows that it paid, in full or in part."""
     credit_minor: int
     """What was too much and is customer credit."""
+    repaid_minor: int
+    """What it paid of what was owed once more: of credit that was spent before its own payment was
+    taken back."""
 
 
 @frozen
@@ -235,6 +241,10 @@ class Tally:
     numbers: Sequence[int] = ()
     """The rows that exact payments stay with, in ascending order."""
     kept_minor: int = 0
+    """Owed once more because of the payments that were taken back by then."""
+    came_minor: int | None = None
+    """What had come by then without a row of its own, with what was taken back since; it bounds the
+    credit that can have been given. None: today, when all of it has come."""
 
 
 @frozen

@@ -122,7 +122,7 @@ def _one_on() -> Select[Any]:
 def _sums(about: ColumnElement[bool] | None) -> Subquery:
     """Add up what payments come to on a date, loan by loan: `rules.paying.tally` in SQL."""
     as_of = bindparam("as_of", type_=_P.effective_on.type)
-    counts = _counts_on(as_of)
+    counts, was_made = _counts_on(as_of), _was_made_by(as_of)
     has_row = _P.installment_number.is_not(None)
     wanted = select(
         _P.loan_id,
@@ -132,6 +132,7 @@ def _sums(about: ColumnElement[bool] | None) -> Subquery:
         ).label("rows_paid"),
         func.max(case((and_(counts, has_row), _P.installment_number), else_=0)).label("last_row"),
         func.sum(case((_P.reversed_on <= as_of, _P.kept_minor), else_=0)).label("kept"),
+        func.sum(case((and_(was_made, ~has_row), _P.amount_minor), else_=0)).label("came"),
     ).group_by(_P.loan_id)
     if about is not None:
         wanted = wanted.where(about)
@@ -140,15 +141,18 @@ def _sums(about: ColumnElement[bool] | None) -> Subquery:
 
 def _counts_on(as_of: ColumnElement[Any]) -> ColumnElement[bool]:
     """Say in SQL what `rules.paying.counts_on` says."""
+    return and_(_was_made_by(as_of), or_(_P.reversed_on.is_(None), _P.reversed_on > as_of))
+
+
+def _was_made_by(as_of: ColumnElement[Any]) -> ColumnElement[bool]:
     return and_(
         _P.status.in_((PaymentStatus.PAID.value, PaymentStatus.REVERSED.value)),
         _P.effective_on <= as_of,
-        or_(_P.reversed_on.is_(None), _P.reversed_on > as_of),
     )
 
 
 def _on(sums: Subquery) -> Select[Any]:
-    columns = (sums.c.loose, sums.c.rows_paid, sums.c.last_row, sums.c.kept)
+    columns = (sums.c.loose, sums.c.rows_paid, sums.c.last_row, sums.c.kept, sums.c.came)
     return select(
         *(_L[name] for name in LOANS.rows.columns),
         *(func.coalesce(column, 0) for column in columns),
@@ -163,9 +167,9 @@ def _loans_on(connection: Connection, rows: Sequence[Any], as_of: date) -> list[
     found: list[LoanOn] = []
     for row in rows:
         loan = LOANS.rows.row(row[:width], sqlite=False)
-        loose, rows_paid, _, kept = row[width:]
+        loose, rows_paid, _, kept, came = row[width:]
         paid: Sequence[int] = numbers.get(loan.id) or range(1, int(rows_paid) + 1)
-        found.append(LoanOn(loan, Tally(int(loose), paid, int(kept)), as_of))
+        found.append(LoanOn(loan, Tally(int(loose), paid, int(kept), int(came)), as_of))
     return found
 
 

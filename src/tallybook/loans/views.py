@@ -33,6 +33,7 @@ from tallybook.loans.rules.paying import (
     cover,
     covered_minor,
     outstanding_on,
+    owed_again_on,
     status_on,
     tally,
 )
@@ -81,7 +82,11 @@ class LoanSummaryView(Answer):
     interest: AmountText
     total: AmountText
     outstanding: AmountText
+    """What is owed: `total` less `paid`, and `owed_again`; nothing once it is written off."""
     paid: AmountText
+    """What is paid of the schedule."""
+    owed_again: AmountText
+    """Owed on top of the schedule: credit that was spent before its payment was reversed."""
     currency: str
     installments: int
     interval: Interval
@@ -172,6 +177,11 @@ class PaymentView(Answer):
     """The rows that it pays, in full or in part; while it is pending, the one that it reserves."""
     credit: AmountText
     """What was too much, and is customer credit."""
+    credit_repaid: AmountText
+    """What it paid of `owed_again`: that was for no row, and gives no credit a second time."""
+    owed_again: AmountText
+    """Of a reversed payment: credit that it had given and that was spent before. The customer keeps
+    what they had for it, and owes it once more, on top of the schedule."""
     outstanding: AmountText
     """What is owed on the loan after it."""
     reference: str | None
@@ -209,6 +219,7 @@ def loan_summary(loan: Loan, coverage: Coverage, as_of: date) -> dict[str, Any]:
         "total": shown(loan.total_minor),
         "outstanding": shown(outstanding_on(loan, coverage, as_of)),
         "paid": shown(covered_minor(loan.terms, coverage)),
+        "owed_again": shown(owed_again_on(loan, coverage, as_of)),
         "currency": loan.currency,
         "installments": loan.installments,
         "interval": loan.interval.value,
@@ -226,7 +237,9 @@ def schedule_view(loan: Loan, payments: Sequence[Payment], as_of: date) -> list[
     """Show a loan's rows on a date."""
     rows, _ = allocate(loan.terms, schedule(loan.terms), payments, as_of)
     reserved = {
-        each.installment_number for each in payments if each.status is PaymentStatus.PENDING
+        each.installment_number
+        for each in payments
+        if each.status is PaymentStatus.PENDING and each.effective_on <= as_of
     }
     return [
         _row_view(replace(row, reserved=row.row.number in reserved), loan.currency) for row in rows
@@ -279,11 +292,12 @@ def payment_view(
 ) -> dict[str, Any]:
     """Show one payment of a loan, with what is owed now; `payments` are those that count."""
     if allocation is None and payment.status is PaymentStatus.PAID:
-        allocation = allocation_of(loan.terms, payments, payment)
+        allocation = allocation_of(loan.terms, payments, payment, loan.kept_minor)
     numbers = list(allocation.numbers) if allocation is not None else []
     if payment.status is PaymentStatus.PENDING and payment.installment_number is not None:
         numbers = [payment.installment_number]
     credit = allocation.credit_minor if allocation is not None else 0
+    repaid = allocation.repaid_minor if allocation is not None else 0
     return {
         "id": show_id(PAYMENT_PREFIX, payment.id),
         "loan_id": show_id(LOAN_PREFIX, payment.loan_id),
@@ -294,6 +308,8 @@ def payment_view(
         "effective_on": payment.effective_on,
         "installment_numbers": numbers,
         "credit": format_amount(credit, loan.currency),
+        "credit_repaid": format_amount(repaid, loan.currency),
+        "owed_again": format_amount(payment.kept_minor, loan.currency),
         "outstanding": format_amount(owed(loan), loan.currency),
         "reference": payment.reference,
         "received_at": payment.received_at,

@@ -166,7 +166,7 @@ class PortfolioRowView(Answer):
 
 
 class BucketView(Answer):
-    """What the loans of one bucket and currency come to."""
+    """What the loans of one bucket and currency come to, without those that were written off."""
 
     bucket: Bucket
     currency: str
@@ -176,12 +176,28 @@ class BucketView(Answer):
     overdue: AmountText
 
 
+class WrittenOffView(Answer):
+    """What the loans of one currency come to that were written off by the date."""
+
+    currency: str
+    loans: int
+    delinquent: int
+    written_off: AmountText
+    """What was given up."""
+    overdue: AmountText
+    """What is past due and unpaid all the same: what comes of it is recovered."""
+
+
 class PortfolioView(Answer):
-    """Every loan that had begun by a date, the oldest first, and what each bucket comes to."""
+    """Every loan that had begun by a date, the oldest first, and what each bucket comes to.
+
+    Each loan is in one bucket, or is written off.
+    """
 
     as_of: date
     data: list[PortfolioRowView]
     buckets: list[BucketView]
+    written_off: list[WrittenOffView]
     has_more: bool
 
 

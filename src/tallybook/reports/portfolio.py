@@ -1,4 +1,10 @@
-"""The portfolio: every loan as it stands on a date, with what each bucket comes to. Source: L6.
+"""The portfolio: every loan as it stands on a date, with what each bucket comes to.
+
+Source: L6, L10.
+
+Buckets are of what is still to be had. A loan that was written off by the date is no part of them:
+nothing is outstanding on it, though its rows go on being past due; such loans have sums of their
+own.
 
 Loans are fetched, reckoned and written a few hundred at a time, so that a portfolio of any size
 takes the same memory.
@@ -9,7 +15,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Any, BinaryIO
@@ -20,7 +26,7 @@ from sqlalchemy import Connection
 from tallybook.customers.views import CUSTOMER_PREFIX
 from tallybook.kernel.ids import show_id
 from tallybook.kernel.money import format_amount
-from tallybook.loans.model import Bucket
+from tallybook.loans.model import Bucket, LoanStatus
 from tallybook.loans.queries import stream_loans_on
 from tallybook.loans.rules.paying import LoanOn, outstanding_on, status_on
 from tallybook.loans.views import LOAN_PREFIX
@@ -69,14 +75,31 @@ class BucketSum:
     overdue_minor: int = 0
 
 
-Sums = dict[tuple[str, Bucket], BucketSum]
+@dataclass(slots=True)
+class WrittenOffSum:
+    """What the loans of one currency come to that were given up. Units: minor units."""
+
+    loans: int = 0
+    delinquent: int = 0
+    written_off_minor: int = 0
+    overdue_minor: int = 0
+
+
+@dataclass(slots=True)
+class Sums:
+    """What the loans of a portfolio come to."""
+
+    buckets: dict[tuple[str, Bucket], BucketSum] = field(default_factory=dict)
+    """By currency and bucket, without those that were written off."""
+    written_off: dict[str, WrittenOffSum] = field(default_factory=dict)
+    """By currency."""
 
 
 def write_portfolio(
     connection: Connection, as_of: date, style: PortfolioFormat, target: BinaryIO
 ) -> int:
     """Write the portfolio of a date into a file, and tell how many loans it has."""
-    sums: Sums = {}
+    sums = Sums()
     return _WRITERS[style](_rows(connection, as_of, sums), as_of, sums, target)
 
 
@@ -87,18 +110,24 @@ def _rows(connection: Connection, as_of: date, sums: Sums) -> Iterator[Row]:
 
 
 def portfolio_row(each: LoanOn, sums: Sums) -> Row:
-    """Show one loan as a row, and count it in its bucket."""
+    """Show one loan as a row, and count it in its bucket, or among those that were given up."""
     loan, found, currency = each.loan, each.delinquency, each.loan.currency
     outstanding_minor = outstanding_on(loan, each.coverage, each.as_of)
-    counted = sums.setdefault((currency, found.bucket), BucketSum())
+    status = status_on(loan, each.coverage, each.as_of)
+    counted: BucketSum | WrittenOffSum
+    if status is LoanStatus.WRITTEN_OFF:
+        counted = sums.written_off.setdefault(currency, WrittenOffSum())
+        counted.written_off_minor += loan.written_off_minor
+    else:
+        counted = sums.buckets.setdefault((currency, found.bucket), BucketSum())
+        counted.outstanding_minor += outstanding_minor
     counted.loans += 1
     counted.delinquent += found.is_delinquent
-    counted.outstanding_minor += outstanding_minor
     counted.overdue_minor += found.overdue_minor
     return {
         "loan_id": show_id(LOAN_PREFIX, loan.id),
         "customer_id": show_id(CUSTOMER_PREFIX, loan.customer_id),
-        "status": status_on(loan, each.coverage, each.as_of).value,
+        "status": status.value,
         "currency": currency,
         "start_on": loan.start_on,
         "principal": format_amount(loan.principal_minor, currency),
@@ -125,8 +154,22 @@ def bucket_rows(sums: Sums) -> list[Row]:
             "overdue": format_amount(counted.overdue_minor, currency),
         }
         for (currency, bucket), counted in sorted(
-            sums.items(), key=lambda item: (item[0][0], places[item[0][1]])
+            sums.buckets.items(), key=lambda item: (item[0][0], places[item[0][1]])
         )
+    ]
+
+
+def written_off_rows(sums: Sums) -> list[Row]:
+    """Show what the loans come to that were given up, currency by currency."""
+    return [
+        {
+            "currency": currency,
+            "loans": counted.loans,
+            "delinquent": counted.delinquent,
+            "written_off": format_amount(counted.written_off_minor, currency),
+            "overdue": format_amount(counted.overdue_minor, currency),
+        }
+        for currency, counted in sorted(sums.written_off.items())
     ]
 
 
@@ -138,7 +181,8 @@ def _write_json(rows: Iterable[Row], as_of: date, sums: Sums, target: BinaryIO) 
         target.write(to_json(row))
         count += 1
     # The sums stand behind the rows: only then are they known.
-    target.write(b'],"buckets":%b,"has_more":false}' % to_json(bucket_rows(sums)))
+    buckets, written_off = to_json(bucket_rows(sums)), to_json(written_off_rows(sums))
+    target.write(b'],"buckets":%b,"written_off":%b,"has_more":false}' % (buckets, written_off))
     return count
 
 

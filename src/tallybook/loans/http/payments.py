@@ -13,13 +13,13 @@ from tallybook.kernel.money import plain_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.loans import queries
 from tallybook.loans.http.fields import lending
-from tallybook.loans.model import CREDIT_METHOD, DEBIT_METHOD, Loan, Payment, PaymentStatus
+from tallybook.loans.model import Loan, Payment, PaymentStatus
 from tallybook.loans.operations.paying import MAKE_PAYMENT, MakePayment
 from tallybook.loans.operations.pending import BEGIN_PAYMENT, SETTLE_PAYMENT, SettlePayment
 from tallybook.loans.operations.reversing import REVERSE_PAYMENT, ReversePayment
 from tallybook.loans.rules.paying import allocate
 from tallybook.loans.rules.schedule import schedule
-from tallybook.loans.rules.terms import INSTALLMENTS_MAX
+from tallybook.loans.rules.terms import INSTALLMENTS_MAX, METHOD_LONGEST
 from tallybook.loans.tasks.paying import pay_through_gateway
 from tallybook.loans.views import LOAN_PREFIX, PAYMENT_PREFIX, PaymentView, payment_view
 from tallybook.wire.calls import Call, path_id
@@ -32,15 +32,12 @@ from tallybook.wire.routes import Router
 
 ROUTER = Router("loans")
 
-OWN_METHODS = (CREDIT_METHOD, DEBIT_METHOD)
-"""Payments that nobody makes by this call: with customer credit, and by a debit."""
-
 
 class NewPayment(Body):
     """A payment on a loan."""
 
     amount: Amount
-    method: Annotated[Text, Field(max_length=40)] = "cash"
+    method: Annotated[Text, Field(max_length=METHOD_LONGEST)] = "cash"
     effective_on: Day | None = None
     """When it was made: today if left out, at most seven days back."""
     installment_number: Annotated[int, Field(ge=1, le=INSTALLMENTS_MAX)] | None = None
@@ -73,9 +70,6 @@ async def make_payment(call: Call, loan_id: str, body: NewPayment) -> Response:
 
     By `mock_paid`, `mock_pending` or `mock_failed` a gateway is played, which decides it so.
     """
-    if body.method in OWN_METHODS:
-        details = {"method": body.method}
-        raise Refused(Refusal("payment_method_reserved", param="method", details=details))
     context = lending(call.context)
     asked = MakePayment(
         loan_id=path_id(LOAN_PREFIX, loan_id),

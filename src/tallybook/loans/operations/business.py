@@ -125,7 +125,7 @@ def _row_of(view: View, draft: Draft, transfer: Transfer, moment: Moment) -> int
     rows = view.rows(INSTALLMENTS_OF, loan.id)
     own = next((by_root(rows)(row) for row in rows if row.id == transfer.installment_id), None)
     paid = [each for each in draft.payments if each.status is PaymentStatus.PAID]
-    sums = replace(tally(paid, moment.today), kept_minor=loan.kept_minor)
+    sums = replace(tally(paid, moment.today), kept_minor=loan.kept_minor, came_minor=None)
     coverage = cover(terms, sums)
     taken = reserved_rows(draft) | (rows_in_flight(view, loan) - {own})
     wanted = [own] if own is not None else []

@@ -63,14 +63,12 @@ class ApplyLoanCreditOperation:
         if draft.loan.status is LoanStatus.WRITTEN_OFF or owed(draft.loan) < command.amount_minor:
             shown = format_amount(owed(draft.loan), command.currency)
             return Refusal("subject_owes_less", details={"owed": shown})
-        asked = MakePayment(
-            loan_id=loan_id,
-            amount=format_amount(command.amount_minor, command.currency),
-            method=CREDIT_METHOD,
-        )
-        payment = accept(view, draft, asked, PaymentStatus.PAID, moment, ids)
-        if isinstance(payment, Refusal):
-            return payment
+        asked = MakePayment(loan_id, format_amount(command.amount_minor, command.currency))
+        accepted = accept(view, draft, asked, PaymentStatus.PAID, moment, ids)
+        if isinstance(accepted, Refusal):
+            return accepted
+        # Only here is a payment one with credit: it is held, and no more than is owed.
+        payment = replace(accepted, method=CREDIT_METHOD)
         body = {
             "amount": format_amount(command.amount_minor, command.currency),
             "currency": command.currency,

@@ -1,4 +1,9 @@
-"""Payments as they come: money in hand, or a gateway's word on it. Source: L5, L8."""
+"""Payments as they come: money in hand, or a gateway's word on it. Source: L5, L8.
+
+Whoever asks for a payment goes through `accept`, which refuses the methods that are Tallybook's
+own. Credit that is used (crediting.py) and debits that went through (business.py) have doors of
+their own, which name the method themselves: each moves something besides the loan.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +17,14 @@ from tallybook.loans.model import Payment, PaymentPolicy, PaymentStatus
 from tallybook.loans.operations.debiting import replan_debits, rows_in_flight
 from tallybook.loans.operations.draft import Draft, loan_needs, open_draft, put_payment
 from tallybook.loans.rules.paying import cover, tally
-from tallybook.loans.rules.terms import check_payment, check_payment_date
+from tallybook.loans.rules.terms import check_method, check_payment, check_payment_date
 from tallybook.loans.views import payment_view
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
 
 
 @frozen
 class MakePayment:
-    """A payment that was made."""
+    """A payment that somebody says was made."""
 
     loan_id: str
     amount: str
@@ -63,8 +68,11 @@ def accept(
     moment: Moment,
     ids: Ids,
 ) -> Payment | Refusal:
-    """Make a payment's row, or tell why it can't be taken."""
+    """Make the row of a payment that is asked for, or tell why it can't be taken."""
     loan = draft.loan
+    refusal = check_method(command.method)
+    if refusal is not None:
+        return refusal
     try:
         amount_minor = parse_positive_amount(command.amount, loan.currency)
     except Refused as refused:
@@ -76,8 +84,8 @@ def accept(
     if refusal is not None:
         return refusal
     paid = [each for each in draft.payments if each.status is PaymentStatus.PAID]
-    sums = tally(paid, moment.today)
-    coverage = cover(loan.terms, replace(sums, kept_minor=loan.kept_minor))
+    sums = replace(tally(paid, moment.today), kept_minor=loan.kept_minor, came_minor=None)
+    coverage = cover(loan.terms, sums)
     reserved = reserved_rows(draft) | rows_in_flight(view, loan)
     number = check_payment(loan, coverage, reserved, amount_minor, command.installment_number)
     if isinstance(number, Refusal):

@@ -101,9 +101,13 @@ class SettlePaymentOperation:
             return Refusal("payment_not_found")
         if before.status is not PaymentStatus.PENDING:
             return Refusal("payment_state_wrong", details={"status": before.status.value})
+        is_paid = command.status is PaymentStatus.PAID
+        # The row that a flexible payment reserved while it was pending is not its own.
+        is_freed = is_paid and draft.loan.payment_policy is PaymentPolicy.FLEXIBLE
         after = replace(
             before,
             status=command.status,
+            installment_number=None if is_freed else before.installment_number,
             reference=command.reference or before.reference,
             reason=command.reason,
             request_key=None,
@@ -125,8 +129,6 @@ class SettlePaymentOperation:
         ids: Ids,
     ) -> Decision:
         if after.status is PaymentStatus.PAID:
-            if draft.loan.payment_policy is PaymentPolicy.FLEXIBLE:
-                after = replace(after, installment_number=None)
             return receive(view, draft, before, after, moment, ids)
         put_payment(draft, before, after)
         replan_debits(view, draft, moment, ids, before.installment_number)

@@ -45,16 +45,18 @@ def counts_on(payment: Payment, as_of: date) -> bool:
 
     Source: L7.
     """
-    if payment.status not in _WAS_PAID or payment.effective_on > as_of:
+    if not _was_made_by(payment, as_of):
         return False
     return payment.reversed_on is None or payment.reversed_on > as_of
 
 
 def tally(payments: Iterable[Payment], as_of: date) -> Tally:
     """Add up what payments come to on a date."""
-    loose = kept = 0
+    loose = kept = came = 0
     numbers: list[int] = []
     for payment in payments:
+        if payment.installment_number is None and _was_made_by(payment, as_of):
+            came += payment.amount_minor
         if payment.reversed_on is not None and payment.reversed_on <= as_of:
             kept += payment.kept_minor
         elif counts_on(payment, as_of):
@@ -63,15 +65,33 @@ def tally(payments: Iterable[Payment], as_of: date) -> Tally:
             else:
                 numbers.append(payment.installment_number)
     # Two payments may have been made for one row while the first was being taken back.
-    return Tally(loose, tuple(sorted(set(numbers))), kept)
+    return Tally(loose, tuple(sorted(set(numbers))), kept, came)
+
+
+def _was_made_by(payment: Payment, as_of: date) -> bool:
+    return payment.status in _WAS_PAID and payment.effective_on <= as_of
+
+
+def owed_once_more(terms: Terms, sums: Tally) -> int:
+    """Tell what is owed once more in all, whether it was paid since or not.
+
+    No more than the credit that can have been given by then: where it is told late that a payment
+    was taken back, the credit may be from a later one. Units: minor units. Source: L7, G.
+    """
+    if sums.came_minor is None:
+        return sums.kept_minor
+    is_flexible = terms.payment_policy is PaymentPolicy.FLEXIBLE
+    beyond = sums.came_minor - (terms.total_minor if is_flexible else 0)
+    return min(sums.kept_minor, max(0, beyond))
 
 
 def cover(terms: Terms, sums: Tally) -> Coverage:
     """Tell how much of a schedule the payments cover.
 
-    Flexible payments fill rows from the first on; exact ones stay with theirs. Source: L5, L7.
+    The first money without a row pays what is owed once more. Flexible payments fill rows from the
+    first on; exact ones stay with theirs. Source: L5, L7.
     """
-    net = sums.loose_minor - sums.kept_minor
+    net = sums.loose_minor - owed_once_more(terms, sums)
     if terms.payment_policy is PaymentPolicy.FLEXIBLE:
         assert not sums.numbers, "a flexible payment has no row of its own"
         return Coverage(
@@ -134,6 +154,11 @@ def outstanding_on(loan: Loan, coverage: Coverage, as_of: date) -> int:
     if as_of < loan.start_on or (loan.written_off_on is not None and loan.written_off_on <= as_of):
         return 0
     return outstanding(loan.terms, coverage)
+
+
+def owed_again_on(loan: Loan, coverage: Coverage, as_of: date) -> int:
+    """Tell what of that is on top of the schedule. Units: minor units. Source: G."""
+    return min(coverage.short_minor, outstanding_on(loan, coverage, as_of))
 
 
 def status_on(loan: Loan, coverage: Coverage, as_of: date) -> LoanStatus:
@@ -267,10 +292,11 @@ def allocate(
 ) -> tuple[list[PaidRow], list[Allocation]]:
     """Tell how each row stands on a date, and what each payment was for.
 
-    Flexible payments are taken in the order of (effective_on, sequence). Source: L3, L5, L7.
+    Flexible payments are taken in the order of (effective_on, sequence). What is owed once more is
+    paid first, as `cover` reckons. Source: L3, L5, L7.
     """
     payments = list(payments)
-    coverage = cover(terms, tally(payments, as_of))
+    kept_minor = owed_once_more(terms, tally(payments, as_of))
     counted = sorted(
         (payment for payment in payments if counts_on(payment, as_of)),
         key=lambda payment: (payment.effective_on, payment.sequence),
@@ -280,9 +306,13 @@ def allocate(
         paid = {each.installment_number: each for each in counted[::-1] if each.installment_number}
         finished = {number: payment.effective_on for number, payment in paid.items()}
         filled = {number: rows[number - 1].amount_minor for number in paid}
-        allocations = _exact_allocations(counted)
+        numbered = [each for each in counted if each.installment_number is not None]
+        loose = [each for each in counted if each.installment_number is None]
+        # What has no row pays what is owed once more, and the rest of it is credit.
+        _, _, allocations = _pour((), loose, kept_minor)
+        allocations += [_of_its_row(each) for each in numbered]
     else:
-        finished, filled, allocations = _pour(rows, counted, coverage)
+        finished, filled, allocations = _pour(rows, counted, kept_minor)
     shown = [
         PaidRow(
             row,
@@ -296,56 +326,60 @@ def allocate(
     return shown, allocations
 
 
-def allocation_of(terms: Terms, payments: Sequence[Payment], payment: Payment) -> Allocation:
-    """Tell what one of a loan's payments was for, without laying out rows where that is plain.
+def allocation_of(
+    terms: Terms, payments: Sequence[Payment], payment: Payment, kept_minor: int
+) -> Allocation:
+    """Tell what one of a loan's payments was for, as `allocate` does, without laying out rows.
 
-    Source: L5.
+    `kept_minor` is what is owed once more in all. Units: minor units. Source: L5.
     """
-    if terms.payment_policy is PaymentPolicy.EXACT:
-        return _exact_allocations([payment])[0]
+    if payment.installment_number is not None:
+        return _of_its_row(payment)
     place = payment.effective_on, payment.sequence
-    before = [each for each in payments if (each.effective_on, each.sequence) < place]
-    start = cover(terms, _all_of(before)).filled_minor
-    end = cover(terms, _all_of([*before, payment])).filled_minor
-    first = count_covered(terms.total_minor, terms.installments, start, unit=terms.rounding_unit)
-    last = count_covered(terms.total_minor, terms.installments, end, unit=terms.rounding_unit)
-    if end > sum_to(terms, last):
+    before = sum(
+        each.amount_minor
+        for each in payments
+        if each.status is PaymentStatus.PAID
+        and each.installment_number is None
+        and (each.effective_on, each.sequence) < place
+    )
+    start = cover(terms, Tally(before, (), kept_minor))
+    end = cover(terms, Tally(before + payment.amount_minor, (), kept_minor))
+    repaid = start.short_minor - end.short_minor
+    first, last = rows_filled(terms, start), rows_filled(terms, end)
+    if end.filled_minor > sum_to(terms, last):
         last += 1
-    numbers = tuple(range(first + 1, last + 1)) if end > start else ()
-    return Allocation(payment.id, numbers, payment.amount_minor - (end - start))
+    filled = end.filled_minor - start.filled_minor
+    numbers = tuple(range(first + 1, last + 1)) if filled else ()
+    return Allocation(payment.id, numbers, payment.amount_minor - filled - repaid, repaid)
 
 
-def _all_of(payments: Sequence[Payment]) -> Tally:
-    return Tally(sum(each.amount_minor for each in payments if each.status is PaymentStatus.PAID))
-
-
-def _exact_allocations(counted: Sequence[Payment]) -> list[Allocation]:
-    return [
-        Allocation(each.id, (), each.amount_minor)
-        if each.installment_number is None
-        else Allocation(each.id, (each.installment_number,), 0)
-        for each in counted
-    ]
+def _of_its_row(payment: Payment) -> Allocation:
+    number = payment.installment_number
+    assert number is not None, "it has a row"
+    return Allocation(payment.id, (number,), credit_minor=0, repaid_minor=0)
 
 
 def _pour(
-    rows: Sequence[ScheduleRow], counted: Sequence[Payment], coverage: Coverage
+    rows: Sequence[ScheduleRow], counted: Sequence[Payment], kept_minor: int
 ) -> tuple[Mapping[int, date], Mapping[int, int], list[Allocation]]:
-    """Fill rows with payments, one after another, as far as the schedule is covered."""
+    """Fill rows with payments, one after another; the first money is for what is owed once more."""
     finished: dict[int, date] = {}
     filled: dict[int, int] = {}
     allocations: list[Allocation] = []
-    at, room = 0, coverage.filled_minor
+    at = 0
     for payment in counted:
-        left, numbers = payment.amount_minor, list[int]()
-        while left and room and at < len(rows):
+        repaid = min(payment.amount_minor, kept_minor)
+        left, numbers = payment.amount_minor - repaid, list[int]()
+        kept_minor -= repaid
+        while left and at < len(rows):
             row = rows[at]
-            part = min(left, room, row.amount_minor - filled.get(row.number, 0))
+            part = min(left, row.amount_minor - filled.get(row.number, 0))
             filled[row.number] = filled.get(row.number, 0) + part
-            left, room = left - part, room - part
+            left -= part
             numbers.append(row.number)
             if filled[row.number] == row.amount_minor:
                 finished[row.number] = payment.effective_on
                 at += 1
-        allocations.append(Allocation(payment.id, tuple(numbers), left))
+        allocations.append(Allocation(payment.id, tuple(numbers), left, repaid))
     return finished, filled, allocations

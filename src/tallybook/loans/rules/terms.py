@@ -10,6 +10,7 @@ from tallybook.kernel.calendar import LAST_YEAR
 from tallybook.kernel.money import MINOR_MAX, format_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.loans.model import (
+    OWN_METHODS,
     Coverage,
     Loan,
     Payment,
@@ -23,6 +24,7 @@ INSTALLMENTS_MAX = 10_000
 DELINQUENT_AFTER_MAX = 1_000
 ROUNDING_UNIT_MAX = 10**9
 REFERENCE_LONGEST = 64
+METHOD_LONGEST = 40
 RATE_MAX = Decimal(1_000)
 """Percent for the whole term. More is a typing error."""
 RATE_DECIMALS = 6
@@ -78,6 +80,21 @@ def check_terms(terms: Terms) -> Refusal | None:
     if period.count_before(terms.start_on, date(LAST_YEAR + 1, 1, 1)) < terms.installments:
         return Refusal("loan_too_long", param="installments")
     return None
+
+
+def check_method(method: str) -> Refusal | None:
+    """Tell whether somebody may ask for a payment by a method. Source: C3, L9, G.
+
+    >>> check_method("cash")
+    >>> [check_method(method).code for method in ("credit", "auto_debit", "")]
+    ['payment_method_reserved', 'payment_method_reserved', 'field_invalid']
+    """
+    if method in OWN_METHODS:
+        return Refusal("payment_method_reserved", param="method", details={"method": method})
+    if 1 <= len(method) <= METHOD_LONGEST and method.isprintable():
+        return None
+    problem = f"1 to {METHOD_LONGEST} characters that can be printed belong here"
+    return Refusal("field_invalid", param="method", details={"field": "method", "problem": problem})
 
 
 def check_payment_date(

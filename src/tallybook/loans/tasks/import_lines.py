@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from tallybook.customers.tasks import Person, read_person
 from tallybook.kernel.frozen import replace
 from tallybook.kernel.money import currency_decimals, parse_positive_amount, plain_amount
-from tallybook.kernel.refusal import Refused
 from tallybook.loans.model import Interval, LoanTerms
 from tallybook.loans.operations.creating import CreateLoan
 from tallybook.loans.operations.paying import MakePayment
 from tallybook.loans.rules.terms import (
     DELINQUENT_AFTER_MAX,
     INSTALLMENTS_MAX,
+    METHOD_LONGEST,
     ROUNDING_UNIT_MAX,
     clean_reference,
     read_rate,
 )
 from tallybook.wire.csv_fields import (
-    column_invalid,
     read_choice,
     read_count,
     read_day,
@@ -50,7 +49,6 @@ PAYMENT_COLUMNS = CsvColumns(
 """`loan` is a loan's id or its reference. The currency is the loan's."""
 
 PAYMENT_REFERENCE_LONGEST = 255
-METHOD_LONGEST = 40
 
 
 @dataclass(slots=True)
@@ -113,8 +111,6 @@ def read_payment(line: CsvLine) -> PaymentLine:
     if "installment_number" in values:
         number = read_count(values, "installment_number", 0, INSTALLMENTS_MAX)
     method = read_text(values, "method", METHOD_LONGEST)
-    if method and not method.isprintable():
-        raise Refused(column_invalid("method", "it has characters that can't be printed"))
     asked = MakePayment(
         loan_id="",
         amount=plain_amount(values["amount"]),
