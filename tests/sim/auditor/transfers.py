@@ -186,17 +186,14 @@ class TransferAudit:
         if transfer["state"] != "timed_out":
             transfer["held"] = False
 
-    def pass_time(self, day: int, today: int, hold_days: int, *, rich: bool) -> None:
-        """Time out what reports should have shown, and let go of what was held. Source: P5, A9.
-
-        `day` is the run's date; it may be caught up later, and a hold begins when it is made.
-        """
+    def pass_time(self, day: int, hold_days: int, *, rich: bool) -> None:
+        """Time out what reports should have shown, and let go of what was held. Source: P5, A9."""
         for ident, transfer in self.transfers.items():
             is_over = self._is_over(transfer, day)
             if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
                 transfer["state"] = "timed_out"
                 transfer["held"] = transfer["direction"] == "debit"
-                transfer["held_from"] = today
+                transfer["held_from"] = day
             if rich:
                 self.rule_absent(ident, day)
             if (

@@ -80,6 +80,26 @@ async def rule_absent(context: CollectionContext, run_on: date) -> int:
     return sum(1 for outcome in await context.door.ask_chunk(commands) if outcome.value)
 
 
+def gap_item(transfer: Transfer) -> Command:
+    """Make the item about a transfer that no report can tell of any more. Source: P5."""
+    detail = (
+        f"No complete report covers a day that could have shown this {transfer.direction.value}"
+        f" sent on {transfer.sent_on}: what became of it can't be told from reports any more."
+    )
+    return Command(
+        OPEN_ITEM,
+        OpenItem(
+            ItemKind.GAP,
+            transfer.id,
+            detail,
+            transfer_id=transfer.id,
+            subject_id=transfer.subject_id,
+            customer_id=transfer.customer_id,
+            transfer_kind=transfer.kind,
+        ),
+    )
+
+
 def _orphan_item(fact: Fact) -> Command:
     detail = (
         f"A report names {fact.transaction_id} ({fact.result.value}), which no transfer of ours"

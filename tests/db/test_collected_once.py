@@ -1,0 +1,162 @@
+"""Worked examples: what nobody knows is never collected again on a guess.
+
+Each of these collected a row twice, or counted as collected what was not. Source: P4-P7, A9-A11.
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+
+from tallybook.collection.operations.runs import DAILY
+from tallybook.collection.queries import find_job
+from tallybook.collection.tasks.run import run_day
+from tallybook.entrypoints.scheduler import Scheduler
+from tallybook.kernel.progress import Progress
+from tallybook.processor.model import ItemKind, TransferState
+from tallybook.processor.port import Direction, ProcessorUnknown, TransferOrder
+from tallybook.reports.verify import verify
+from tests.making import day
+from tests.played import Played, accepted
+
+pytestmark = pytest.mark.played
+
+S = TransferState
+OTHER = "GB29NWBK60161331926819"
+
+
+@pytest.fixture
+def book(book_url: str, tmp_path: Path) -> Iterator[Played]:
+    with Played(book_url, tmp_path) as played:
+        yield played
+        assert verify(played.database) == []
+
+
+def debits_lost(order: TransferOrder) -> Exception | None:
+    return ProcessorUnknown("reset") if order.direction is Direction.DEBIT else None
+
+
+def lose_the_first_debit(book: Played) -> str:
+    """Pay out by rich reports and lose row 1's answer; gives the id it was executed under."""
+    book.rail.is_rich = True
+    book.pay_out()
+    book.rail.says = debits_lost
+    book.run_until(7)
+    book.rail.says = accepted
+    assert book.debit_of(1).state is S.UNKNOWN
+    executed = book.rail.calls[1].executed_as
+    assert executed is not None
+    return executed
+
+
+def look(book: Played, at: datetime, hour: int) -> None:
+    """Let the scheduler look at the clock once, as a server does."""
+
+    async def run(asked: date, progress: Progress) -> object:
+        return await run_day(book, asked, progress=progress)
+
+    async def last() -> date | None:
+        with book.database.reader() as connection:
+            job = find_job(connection, DAILY)
+        return job and (job.last_finished_on or day(-1))
+
+    book.clock.advance(seconds=(at - book.clock.now()).total_seconds())
+    scheduler = Scheduler(clock=book.clock, zone="UTC", hour=hour, last_run=last, run_day=run)
+    book.wait(scheduler.look())
+
+
+def at(after: int, hour: int, minute: int = 0) -> datetime:
+    return datetime.fromisoformat(f"{day(after)}T{hour:02d}:{minute:02d}:00+00:00")
+
+
+# -- a date that is over: A11, T4, decision 0005
+
+
+def test_a_date_that_is_over_takes_no_report_whoever_asks_for_it(book: Played) -> None:
+    """After an outage the scheduler asks for yesterday, as its hour of today has not come."""
+    book.is_live = True
+    book.pay_out()
+    book.run_until(8)
+    book.rail.tell(book.debit_of(1).transaction_id, "success", on=day(9))
+    look(book, at(14, 2), hour=6)
+    assert len(book.debits()) == 1, "nothing is sent on a date that is over"
+    assert book.debit_of(1).state is S.ACCEPTED, "no report covers the days it may have been on"
+    look(book, at(14, 6), hour=6)
+    assert [item.kind for item in book.items()] == [ItemKind.GAP]
+    assert len(book.debits()) == 2
+    for number in range(2, 13):
+        book.collect(number)
+    book.run_until(140)
+    assert len(book.debits()) == 12, "row 1 was collected, and nothing goes out in its place"
+
+
+def test_dates_that_are_over_asked_for_one_by_one_send_nothing(book: Played) -> None:
+    book.is_live = True
+    book.customer()
+    for which in range(3):
+        book.advance()
+        book.rail.tell(book.credit_transfer(which).transaction_id, "success")
+    book.run(1)
+    book.clock.advance(days=12)
+    before = len(book.rail.calls)
+    for after in range(2, 14):
+        book.wait(run_day(book, day(after)))
+    assert len(book.rail.calls) - before == 1, "one a run, however many dates were missed (A11)"
+
+
+def test_a_run_that_died_in_the_evening_is_finished_without_sending(
+    book: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.is_live = True
+    book.pay_out()
+    book.run_until(6)
+
+    async def die(rail: object) -> bytes:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(book.rail), "download_report", die)
+        with pytest.raises(RuntimeError):
+            look(book, at(7, 23, 50), hour=6)
+    look(book, at(8, 0, 20), hour=6)
+    assert book.debits() == [], "the day that is over sends nothing"
+    look(book, at(8, 6), hour=6)
+    assert [debit.sent_on for debit in book.debits()] == [day(8)]
+
+
+def test_sending_stops_at_midnight(book: Played) -> None:
+    """What is left goes out with the new day's run, and counts as sent on that day."""
+    for number in range(3):
+        account = f"DE00{number:08d}"
+        book.customer(account)
+        book.advance(account)
+        book.rail.tell(book.credit_transfer(number).transaction_id, "success")
+    book.run(1)
+    book.run_until(6)
+    book.clock.advance(days=1)
+    report = book.rail.download_report
+
+    async def slow(rail: object) -> bytes:
+        raw = await report()
+        book.clock.advance(days=1)
+        return raw
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(book.rail), "download_report", slow)
+        summary = book.run().view["summary"]
+    assert summary["report"] == {"status": "unavailable", "reason": "date_over"}
+    assert summary["sending_stopped"] == "missed"
+    book.run()
+    assert {debit.sent_on for which in range(3) for debit in book.debits(which)} == {day(8)}
+
+
+def test_nothing_is_ruled_absent_before_todays_report_is_read(book: Played) -> None:
+    """The server is down on the day on which a report shows row 1 for the first time."""
+    executed = lose_the_first_debit(book)
+    book.run_until(12)
+    book.rail.tell(executed, "success", on=day(13))
+    book.clock.advance(days=2)
+    book.run()
+    assert book.debit_of(1).state is S.SUCCEEDED
+    assert {debit.installment_number for debit in book.debits()} == {1, 2}
