@@ -14,7 +14,7 @@ from tallybook.collection.queries import find_job
 from tallybook.collection.tasks.run import run_day
 from tallybook.entrypoints.scheduler import Scheduler
 from tallybook.kernel.progress import Progress
-from tallybook.processor.model import ItemKind, TransferState
+from tallybook.processor.model import Action, ItemKind, TransferState
 from tallybook.processor.port import Direction, ProcessorUnknown, TransferOrder
 from tallybook.reports.verify import verify
 from tests.making import day
@@ -160,3 +160,30 @@ def test_nothing_is_ruled_absent_before_todays_report_is_read(book: Played) -> N
     book.run()
     assert book.debit_of(1).state is S.SUCCEEDED
     assert {debit.installment_number for debit in book.debits()} == {1, 2}
+
+
+# -- collisions: P7
+
+
+def collide(book: Played) -> str:
+    """Answer row 2 with the id of row 1, which has been collected; gives that id."""
+    book.rail.is_rich = True
+    book.pay_out()
+    book.collect(1)
+    taken = book.debit_of(1).transaction_id
+    assert taken is not None
+    book.rail.says = lambda order: taken
+    book.run_until(14)
+    book.rail.says = accepted
+    return taken
+
+
+def test_a_transfer_that_was_answered_with_anothers_id_is_never_ruled_absent(book: Played) -> None:
+    """Executed under that id, it stands in the reports as a repetition of the other one's row."""
+    taken = collide(book)
+    book.rail.tell(taken, "success")
+    book.run_until(60)
+    assert book.debit_of(2).state is S.UNKNOWN
+    assert len(book.items(ItemKind.COLLISION)) == 1
+    book.rule(ItemKind.COLLISION, Action.CONFIRM_EXECUTED)
+    assert all(row.replaces != 2 for row in book.rows().values()), "it went out once"

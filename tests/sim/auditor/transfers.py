@@ -44,7 +44,7 @@ class TransferAudit:
             "direction": direction, "amount": amount, "day": day, "subject": subject,
             "account": account, "row": row, "state": "intent", "txn": None, "held": False,
             "ruled": False, "touched": False, "doubtful": False, "contradicted": False,
-            "counted": False, "absent": False, "is_new": False, "reached": set(),
+            "counted": False, "absent": False, "collided": False, "is_new": False, "reached": set(),
         }  # fmt: skip
 
     def answer(self, ident: str, what: str, txn: str | None = None) -> None:
@@ -58,6 +58,7 @@ class TransferAudit:
             transfer["state"] = what
         elif txn in self.by_id or self._was_named_before(str(txn), transfer["day"]):
             transfer["state"] = "unknown"
+            transfer["collided"] = True
             self.contested.add(str(txn))
         else:
             self.accept(ident, str(txn))
@@ -205,9 +206,13 @@ class TransferAudit:
                 transfer["reached"].add("hold released")
 
     def rule_absent(self, ident: str, day: int) -> None:
-        """Give up an unknown that rows which identify transfers never showed. Source: P6."""
+        """Give up an unknown that rows which identify transfers never showed. Source: P6.
+
+        What was answered with another's id may have been shown as the other's: a person says (P7).
+        """
         transfer = self.transfers[ident]
-        if transfer["state"] == "unknown" and self._is_over(transfer, day):
+        is_open = transfer["state"] == "unknown" and not transfer["collided"]
+        if is_open and self._is_over(transfer, day):
             transfer["state"] = "not_executed"
             transfer["absent"] = True
             transfer["reached"].add("unknown absent from identifying reports")
