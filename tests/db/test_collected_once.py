@@ -18,7 +18,7 @@ from tallybook.processor.model import Action, ItemKind, TransferState
 from tallybook.processor.port import Direction, ProcessorUnknown, TransferOrder
 from tallybook.reports.verify import verify
 from tests.making import day
-from tests.played import Played, accepted
+from tests.played import WINDOW, DictatedProcessor, Played, accepted
 
 pytestmark = pytest.mark.played
 
@@ -172,7 +172,7 @@ def collide(book: Played) -> str:
     book.collect(1)
     taken = book.debit_of(1).transaction_id
     assert taken is not None
-    book.rail.says = lambda order: taken
+    book.rail.says = lambda _order: taken
     book.run_until(14)
     book.rail.says = accepted
     return taken
@@ -187,3 +187,87 @@ def test_a_transfer_that_was_answered_with_anothers_id_is_never_ruled_absent(boo
     assert len(book.items(ItemKind.COLLISION)) == 1
     book.rule(ItemKind.COLLISION, Action.CONFIRM_EXECUTED)
     assert all(row.replaces != 2 for row in book.rows().values()), "it went out once"
+
+
+# -- absence that reports do not prove: P6
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "success,1.00,****3000,debit",
+        "success,1.00,XXXX3000,debit",
+        "success,,,",
+        "success,0.99,DE89370400440532013000,debit",
+        "fail,0.99,DE89370400440532013000,debit",
+    ],
+)
+def test_an_unexplained_row_keeps_every_unknown_of_its_time_open(book: Played, row: str) -> None:
+    executed = lose_the_first_debit(book)
+    book.rail.told.append((day(8), executed, row))
+    book.run_until(40)
+    assert book.debit_of(1).state is S.UNKNOWN
+    assert all(each.replaces != 1 for each in book.rows().values())
+    book.rule(ItemKind.ORPHAN, Action.CONFIRM_EXECUTED, transfer=book.debit_of(1))
+    assert book.debit_of(1).state is (S.FAILED if row.startswith("fail") else S.SUCCEEDED)
+
+
+def test_a_row_that_was_explained_keeps_nothing_open(book: Played) -> None:
+    lose_the_first_debit(book)
+    book.rail.told.append((day(8), "txn_stranger", f"success,7.00,{OTHER},debit"))
+    book.run_until(9)
+    book.rule(ItemKind.ORPHAN, Action.DISMISS)
+    book.run_until(13)
+    assert book.debit_of(1).state is S.NOT_EXECUTED
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["success,,DE89370400440532013000,debit"],
+        ["success,1.00,DE89370400440532013000,"],
+        ["success,1.005,DE89370400440532013000,debit"],
+        # One id with two contents: one of the two transfers can't be known by it.
+        ["success,1.00,DE89370400440532013000,debit", f"success,1.00,{OTHER},debit"],
+    ],
+)
+def test_a_report_proves_no_absence_unless_each_of_its_rows_tells_all(
+    book: Played, rows: list[str]
+) -> None:
+    """The row is one of our own: nothing is unexplained, but not each transfer can be told."""
+    lose_the_first_debit(book)
+    credit = book.credit_transfer().transaction_id
+    assert credit is not None
+    for row in rows:
+        for shown in (day(8), day(13)):
+            book.rail.told.append((shown, credit, row))
+    book.run_until(40)
+    assert book.debit_of(1).state is S.UNKNOWN
+
+
+class DatingProcessor(DictatedProcessor):
+    """Says of each row when it happened, by a calendar of its own."""
+
+    def report(self, day: date) -> bytes:
+        rows = [f"{ident},{row}" for at, ident, row in self.told if at <= day <= at + WINDOW]
+        header = "transaction_id,result,amount,account,direction,date"
+        return "".join(f"{row}\n" for row in [header, *rows, f"#end,{len(rows)}"]).encode()
+
+
+def test_a_calendar_that_is_a_day_behind_still_finds_its_transfer(book: Played) -> None:
+    book.rail = DatingProcessor(book.clock)
+    book.customer()
+    book.advance()
+    credit = book.credit_transfer().transaction_id
+    assert credit is not None
+    number = "DE89370400440532013000"
+    book.rail.told.append((day(1), credit, f"success,12.00,{number},credit,{day(0)}"))
+    book.run(1)
+    book.rail.says = debits_lost
+    book.run_until(7)
+    book.rail.says = accepted
+    executed = book.rail.calls[1].executed_as
+    assert executed is not None
+    book.rail.told.append((day(8), executed, f"success,1.00,{number},debit,{day(6)}"))
+    book.run(1)
+    assert (book.debit_of(1).state, book.debit_of(1).transaction_id) == (S.SUCCEEDED, executed)

@@ -158,7 +158,7 @@ class Witness:
         if asked.action in ("confirm_executed", "confirm_not_executed", "release"):
             self.transfers.rule(asked.transfer_id, asked.action, asked.transaction_id)
         elif asked.transaction_id is not None:
-            self.transfers.dismissed.add(asked.transaction_id)
+            self.transfers.dismiss(asked.transaction_id)
 
     def _on_collection_credit_payout(self, asked: Any, outcome: Outcome) -> None:
         del asked

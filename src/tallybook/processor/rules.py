@@ -19,6 +19,9 @@ from tallybook.processor.model import (
 WINDOW_DAYS = 5
 """A report taken on D covers D and the four days before. Source: P5."""
 
+CALENDARS_DIFFER = timedelta(days=1)
+"""How far the Processor's own calendar, which dates its rows, may be from ours. Source: P4, T1."""
+
 REPORTS_MISSING_DAYS = 3
 """So many days without a complete report stop new debits. Source: P5."""
 
@@ -167,23 +170,38 @@ def match_orphan(fact: Fact, unknowns: Sequence[Transfer], hashes: Mapping[str, 
     """Find the unknown transfer that an orphan row proves executed; None leaves it to a person.
 
     Only rows that carry amount, account and direction identify a transfer. Of several equal
-    unknowns the oldest is taken: money of one account and amount is all the same.
+    unknowns the oldest is taken: money of one account and amount is all the same. Where the
+    Processor's calendar is behind ours, a row may be dated a day before its transfer was sent; only
+    a success is taken so, for a failure that is another's would send the transfer again.
 
     `hashes` gives the account hash of each bank account id. Source: P6.
     """
     if fact.amount_minor is None or fact.account_hash is None or fact.direction is None:
         return None
+    sent_until = fact.happened_on
+    if fact.result is Result.SUCCESS:
+        # Whatever its date, a report shows nothing that was sent after it was taken.
+        sent_until = min(sent_until + CALENDARS_DIFFER, fact.first_on)
     equal = [
         transfer
         for transfer in unknowns
         if transfer.amount_minor == fact.amount_minor
         and transfer.direction == fact.direction
         and hashes.get(transfer.bank_account_id) == fact.account_hash
-        and transfer.sent_on <= fact.happened_on
+        and transfer.sent_on <= sent_until
     ]
     if not equal:
         return None
     return min(equal, key=lambda transfer: (transfer.intent_at, transfer.id)).id
+
+
+def may_be_shown(sent_on: date, unexplained: Iterable[Fact]) -> bool:
+    """Tell whether a row that nobody has explained may be a transfer sent on a date.
+
+    Then reports do not prove that it was not executed, whatever else the row says: an account may
+    be masked, and an amount less a charge. Source: P6.
+    """
+    return any(fact.happened_on >= sent_on - CALENDARS_DIFFER for fact in unexplained)
 
 
 ALLOWED_ACTIONS: Mapping[ItemKind, tuple[Action, ...]] = {

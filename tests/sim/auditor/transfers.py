@@ -29,7 +29,8 @@ class TransferAudit:
         """Row to the day it was first shown, and the day it can have happened at the earliest."""
         self.identities: dict[str, tuple[str, str, int]] = {}
         """Transaction id to direction, account and amount, where rows tell them."""
-        self.dismissed: set[str] = set()
+        self.dismissed: set[tuple[str, str]] = set()
+        """Rows of transactions that are none of ours, as a person said."""
         self.is_matched = False
         """Whether the run that is on has given orphans to the unknowns they name."""
         self.covered: set[int] = set()
@@ -126,22 +127,38 @@ class TransferAudit:
         if self.is_matched:
             return
         self.is_matched = True
-        orphans = [
-            (min(rows)[0], txn)
-            for txn, rows in self.rows.items()
-            if txn not in self.by_id and txn not in self.dismissed and txn in self.identities
-        ]
-        for happened, txn in sorted(orphans):
+        seen: set[str] = set()
+        for happened, txn, result in self.unexplained():
+            if txn in seen or txn not in self.identities:
+                continue
+            seen.add(txn)
+            last = happened
+            if result == "success":
+                # The Processor's calendar may be a day behind; no report shows what comes after it.
+                last = min(happened + 1, self.named[txn, result][0])
             for ident, transfer in self.transfers.items():  # the oldest stands first
                 content = transfer["direction"], transfer["account"], transfer["amount"]
                 if (
                     transfer["state"] == "unknown"
                     and content == self.identities[txn]
-                    and transfer["day"] <= happened
+                    and transfer["day"] <= last
                 ):
                     self.accept(ident, txn)
                     transfer["reached"].add("unknown matched by a report")
                     break
+
+    def dismiss(self, txn: str) -> None:
+        """Take a person's word that the rows of a transaction are none of ours. Source: P9."""
+        self.dismissed |= {(txn, result) for _, result in self.rows.get(txn, [])}
+
+    def unexplained(self) -> list[tuple[int, str, str]]:
+        """List day, id and result of rows that belong to no transfer, and that nobody dismissed."""
+        return sorted(
+            (at, txn, result)
+            for txn, rows in self.rows.items()
+            for at, result in rows
+            if txn not in self.by_id and (txn, result) not in self.dismissed
+        )
 
     def rule(self, ident: str, action: str, txn: str | None = None) -> None:
         """Take a person's word. Source: P2, P9."""
@@ -209,9 +226,12 @@ class TransferAudit:
         """Give up an unknown that rows which identify transfers never showed. Source: P6.
 
         What was answered with another's id may have been shown as the other's: a person says (P7).
+        A row that nobody has explained may be it; its date may be a day off.
         """
         transfer = self.transfers[ident]
         is_open = transfer["state"] == "unknown" and not transfer["collided"]
+        if is_open and any(at >= transfer["day"] - 1 for at, _, _ in self.unexplained()):
+            return
         if is_open and self._is_over(transfer, day):
             transfer["state"] = "not_executed"
             transfer["absent"] = True

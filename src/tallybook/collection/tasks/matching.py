@@ -15,7 +15,7 @@ from tallybook.collection.operations.reports import OPEN_ITEM, OpenItem
 from tallybook.collection.operations.transfers import MarkTransfer
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.processor.model import Fact, ItemKind, Transfer, TransferState
-from tallybook.processor.rules import covered_days, has_timed_out, match_orphan
+from tallybook.processor.rules import covered_days, has_timed_out, match_orphan, may_be_shown
 from tallybook.writer.model import Command
 
 
@@ -59,6 +59,8 @@ async def match_orphans(context: CollectionContext) -> int:
 async def rule_absent(context: CollectionContext, run_on: date) -> int:
     """Rule unknown transfers not executed that complete, identifying reports never showed.
 
+    None is while a row of its time is unexplained, for that may be it.
+
     Returns: how many.
     """
 
@@ -69,10 +71,12 @@ async def rule_absent(context: CollectionContext, run_on: date) -> int:
                 return []
             oldest = min(transfer.sent_on for transfer in unknowns)
             covered = covered_days(queries.list_rich_days(connection, since=oldest))
+            orphans = queries.list_orphans(connection)
             return [
                 transfer
                 for transfer in unknowns
                 if has_timed_out(transfer.sent_on, run_on, covered)
+                and not may_be_shown(transfer.sent_on, orphans)
             ]
 
     absent = await asyncio.to_thread(load)

@@ -25,6 +25,7 @@ from tallybook.collection.queries import (
     list_unread_reports,
 )
 from tallybook.collection.tasks.context import CollectionContext
+from tallybook.customers.rules import normalise_number
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Fact, Report, ReportState
@@ -90,8 +91,8 @@ async def _read_in(context: CollectionContext, report: Report, raw: bytes) -> Re
     to_repeat, not_before = await asyncio.to_thread(expectations)
     stream = ReportStream(raw)
     rows = new = repeated = 0
-    seen: set[int] = set()
-    chunks = _fact_chunks(context, stream, report.report_on, not_before, seen)
+    reader = _FactReader(context, report.report_on, not_before)
+    chunks = reader.read(stream)
     while True:
         part = await _in_thread(len(raw), lambda: next(chunks, None))
         if part is None:
@@ -113,7 +114,7 @@ async def _read_in(context: CollectionContext, report: Report, raw: bytes) -> Re
                 rows_count=rows,
                 new_count=new,
                 missing_count=max(0, to_repeat - repeated),
-                is_rich=stream.is_rich,
+                is_rich=stream.is_rich and reader.tells_apart,
                 problems=json.dumps(stream.problems[:100]),
             ),
         )
@@ -122,41 +123,65 @@ async def _read_in(context: CollectionContext, report: Report, raw: bytes) -> Re
     return result
 
 
-def _fact_chunks(
-    context: CollectionContext,
-    stream: ReportStream,
-    report_on: date,
-    not_before: date,
-    seen: set[int],
-) -> Iterator[tuple[int, Sequence[Fact]]]:
-    """Turn rows into distinct facts, a bounded number at a time."""
-    for rows in stream:
-        for start in range(0, len(rows), FACTS_A_COMMAND):
-            part = rows[start : start + FACTS_A_COMMAND]
-            facts: list[Fact] = []
-            for row in part:
-                # Only a hash is kept of what was seen: a report may have a million rows.
-                mark = hash((row.transaction_id, row.result))
-                if mark not in seen:
-                    seen.add(mark)
-                    facts.append(_fact(context, row, report_on, not_before))
-            yield len(part), facts
+class _FactReader:
+    """Turns rows into distinct facts, and sees whether the rows tell transfers apart."""
 
+    def __init__(self, context: CollectionContext, report_on: date, not_before: date) -> None:
+        self._context = context
+        self._report_on = report_on
+        self._not_before = not_before
+        # Only hashes are kept of what was seen: a report may have a million rows.
+        self._seen: dict[int, int] = {}
+        self.tells_apart = True
+        """Whether each row so far says of which account and amount it is, and which way.
 
-def _fact(context: CollectionContext, row: ReportRow, report_on: date, not_before: date) -> Fact:
-    happened_on = row.date if row.date is not None and row.date <= report_on else report_on
-    return Fact(
-        transaction_id=row.transaction_id,
-        result=row.result,
-        first_on=report_on,
-        happened_on=happened_on,
-        not_before=happened_on if row.date is not None else not_before,
-        applied=False,
-        amount_minor=_amount(row.amount, context.currency),
-        account_hash=context.secrets.keyed_hash(_normal(row.account)) if row.account else None,
-        direction=row.direction,
-        reason=(row.reason or None) and row.reason[:200],
-    )
+        A cell that is empty, masked, or no amount of the currency says nothing; and one id with two
+        contents is two transfers, of which only one can be known by it.
+        """
+
+    def read(self, stream: ReportStream) -> Iterator[tuple[int, Sequence[Fact]]]:
+        """Give the facts, a bounded number of rows at a time, and how many rows they came of."""
+        for rows in stream:
+            for start in range(0, len(rows), FACTS_A_COMMAND):
+                part = rows[start : start + FACTS_A_COMMAND]
+                yield len(part), [fact for row in part if (fact := self._take(row)) is not None]
+
+    def _take(self, row: ReportRow) -> Fact | None:
+        mark = hash((row.transaction_id, row.result))
+        content = hash((row.amount, row.account, row.direction))
+        known = self._seen.get(mark)
+        if known is not None:
+            self.tells_apart &= known == content
+            return None
+        self._seen[mark] = content
+        fact = self._fact(row)
+        self.tells_apart &= None not in (fact.amount_minor, fact.account_hash, fact.direction)
+        return fact
+
+    def _fact(self, row: ReportRow) -> Fact:
+        report_on = self._report_on
+        happened_on = row.date if row.date is not None and row.date <= report_on else report_on
+        return Fact(
+            transaction_id=row.transaction_id,
+            result=row.result,
+            first_on=report_on,
+            happened_on=happened_on,
+            not_before=happened_on if row.date is not None else self._not_before,
+            applied=False,
+            amount_minor=_amount(row.amount, self._context.currency),
+            account_hash=self._account_hash(row.account),
+            direction=row.direction,
+            reason=(row.reason or None) and row.reason[:200],
+        )
+
+    def _account_hash(self, text: str | None) -> str | None:
+        if text is None:
+            return None
+        try:
+            number = normalise_number(text)
+        except Refused:
+            return None
+        return None if _MASKED in number else self._context.secrets.keyed_hash(number)
 
 
 def _amount(text: str | None, currency: str) -> int | None:
@@ -168,8 +193,8 @@ def _amount(text: str | None, currency: str) -> int | None:
         return None
 
 
-def _normal(number: str) -> str:
-    return number.replace(" ", "").replace("-", "").upper()
+_MASKED = "XXX"
+"""How some write the digits of an account that they do not show."""
 
 
 def report_context(report_on: date, digest: str) -> str:
