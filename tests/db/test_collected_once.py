@@ -271,3 +271,48 @@ def test_a_calendar_that_is_a_day_behind_still_finds_its_transfer(book: Played) 
     book.rail.told.append((day(8), executed, f"success,1.00,{number},debit,{day(6)}"))
     book.run(1)
     assert (book.debit_of(1).state, book.debit_of(1).transaction_id) == (S.SUCCEEDED, executed)
+
+
+# -- a person's word: P2, P9, decision 0010
+
+
+@pytest.mark.parametrize("shown", [None, "success", "fail"])
+def test_what_a_person_confirmed_under_its_id_is_not_undone_by_time(
+    book: Played, shown: str | None
+) -> None:
+    book.pay_out()
+    book.rail.says = debits_lost
+    book.run_until(7)
+    book.rail.says = accepted
+    book.run_until(20)
+    executed = book.rail.calls[1].executed_as
+    book.rule(ItemKind.UNKNOWN, Action.CONFIRM_EXECUTED, transaction_id=executed)
+    book.run_until(60)
+    assert (book.debit_of(1).state, book.debit_of(1).transaction_id) == (S.ACCEPTED, executed)
+    assert all(row.replaces != 1 for row in book.rows().values())
+    asked = [item for item in book.items() if item.transfer_id == book.debit_of(1).id]
+    assert [item.kind for item in asked] == [ItemKind.GAP]
+    if shown is None:
+        book.rule(ItemKind.GAP, Action.CONFIRM_EXECUTED)
+    else:
+        book.rail.tell(executed, shown)
+        book.run(1)
+    assert book.debit_of(1).state is (S.FAILED if shown == "fail" else S.SUCCEEDED)
+    assert book.items(ItemKind.GAP) == []
+
+
+@pytest.mark.parametrize("said", ["success", "fail"])
+def test_a_row_finds_the_transfer_that_a_person_confirmed_before_an_equal_unknown(
+    book: Played, said: str
+) -> None:
+    """Row 2 never arrived at the Processor: row 1's report is not its own."""
+    executed = lose_the_first_debit(book)
+    book.rule(ItemKind.UNKNOWN, Action.CONFIRM_EXECUTED)
+    book.rail.says = debits_lost
+    book.run_until(14)
+    book.rail.says = accepted
+    book.rail.tell(executed, said)
+    book.run(1)
+    assert (book.debit_of(1).state, book.debit_of(1).transaction_id) == (S.SUCCEEDED, executed)
+    assert book.debit_of(2).state is S.UNKNOWN
+    assert len(book.items(ItemKind.CONTRADICTION)) == (said == "fail")

@@ -8,12 +8,13 @@ from datetime import date
 from sqlalchemy import Connection, func, select
 
 from tallybook.db.reading import fetch, select_rows
-from tallybook.processor.model import Action, ItemKind, Sending, TransferState
+from tallybook.processor.model import Action, ItemKind, Sending, Transfer, TransferState
 from tallybook.processor.store import (
     FACTS_TABLE,
     ITEMS_TABLE,
     REPORTS_TABLE,
     SENDING,
+    TRANSFERS,
     TRANSFERS_TABLE,
 )
 
@@ -81,3 +82,15 @@ def find_report_day(connection: Connection, report_id: str) -> date | None:
     """Tell the date of a report."""
     columns = REPORTS_TABLE.c
     return connection.execute(select(columns.report_on).where(columns.id == report_id)).scalar()
+
+
+def list_nameless(connection: Connection) -> list[Transfer]:
+    """List transfers that may be behind an orphan: unknown, or executed as a person said.
+
+    No answer and no report has given them an id of the Processor's yet.
+    """
+    confirmed = (_T.state == TransferState.SUCCEEDED.value) & _T.is_ruled.is_(True)
+    wanted = select_rows(TRANSFERS.rows).where(
+        _T.transaction_id.is_(None), (_T.state == TransferState.UNKNOWN.value) | confirmed
+    )
+    return fetch(connection, TRANSFERS.rows, wanted)

@@ -45,7 +45,8 @@ class TransferAudit:
             "direction": direction, "amount": amount, "day": day, "subject": subject,
             "account": account, "row": row, "state": "intent", "txn": None, "held": False,
             "ruled": False, "touched": False, "doubtful": False, "contradicted": False,
-            "counted": False, "absent": False, "collided": False, "is_new": False, "reached": set(),
+            "counted": False, "absent": False, "collided": False, "confirmed": False,
+            "is_new": False, "reached": set(),
         }  # fmt: skip
 
     def answer(self, ident: str, what: str, txn: str | None = None) -> None:
@@ -138,11 +139,16 @@ class TransferAudit:
                 last = min(happened + 1, self.named[txn, result][0])
             for ident, transfer in self.transfers.items():  # the oldest stands first
                 content = transfer["direction"], transfer["account"], transfer["amount"]
+                confirmed = transfer["state"] == "succeeded" and transfer["ruled"]
                 if (
-                    transfer["state"] == "unknown"
+                    (transfer["state"] == "unknown" or confirmed)
+                    and transfer["txn"] is None
                     and content == self.identities[txn]
                     and transfer["day"] <= last
                 ):
+                    if confirmed:  # it stays as a person ruled it, and has its id now
+                        self.by_id[txn], transfer["txn"] = ident, txn
+                        break
                     self.accept(ident, txn)
                     transfer["reached"].add("unknown matched by a report")
                     break
@@ -172,6 +178,7 @@ class TransferAudit:
             if txn is not None and transfer["txn"] in (None, txn):
                 transfer["held"] = False
                 self.accept(ident, txn)
+                transfer["confirmed"] = True  # reports may say otherwise, time may not
                 self._settle(ident)
                 return
             transfer["state"] = "succeeded"
@@ -207,7 +214,7 @@ class TransferAudit:
     def pass_time(self, day: int, hold_days: int, *, rich: bool) -> None:
         """Time out what reports should have shown, and let go of what was held. Source: P5, A9."""
         for ident, transfer in self.transfers.items():
-            is_over = self._is_over(transfer, day)
+            is_over = self._is_over(transfer, day) and not transfer["confirmed"]
             if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
                 transfer["state"] = "timed_out"
                 transfer["held"] = transfer["direction"] == "debit"

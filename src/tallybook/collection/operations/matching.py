@@ -25,14 +25,17 @@ _S = TransferState
 
 @frozen
 class MatchOrphan:
-    """An orphan row that identifies an unknown transfer."""
+    """An orphan row that identifies a transfer without an id."""
 
     transfer: Transfer
     transaction_id: str
 
 
 class MatchOrphanOperation:
-    """Gives an unknown transfer the id of the orphan row that proves it executed."""
+    """Gives a transfer the id of the orphan row that proves it executed.
+
+    What a person confirmed stays as it was ruled, and now reports may contradict it.
+    """
 
     name = "collection.match_orphan"
 
@@ -56,7 +59,13 @@ class MatchOrphanOperation:
         before = view.row(TRANSFERS, command.transfer.id)
         assert before is not None
         taken = view.rows(TRANSFER_BY_TRANSACTION, command.transaction_id)
-        if before.state is not _S.UNKNOWN or taken:
+        if before.transaction_id is not None or taken:
+            return Decision(value=False)
+        if before.state is _S.SUCCEEDED and before.is_ruled:
+            named = replace(before, transaction_id=command.transaction_id)
+            event = transfer_event(named, "matched")
+            return Decision(changed=((TRANSFERS, named),), events=(event,), value=True)
+        if before.state is not _S.UNKNOWN:
             return Decision(value=False)
         after = replace(
             before,

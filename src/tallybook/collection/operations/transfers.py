@@ -249,12 +249,17 @@ def _folded(before: Transfer, facts: list[Fact]) -> tuple[Transfer, bool]:
     folded = fold_facts(facts)
     state = folded.state
     assert state is not None, "there are facts"
-    if before.is_ruled and state is not before.state:
+    if before.is_ruled and before.state is not _S.ACCEPTED and state is not before.state:
         return before, True
     if state is before.state or state not in MOVES[before.state]:
         return before, folded.is_contradiction
     after = replace(
-        before, state=state, held=False, reason=folded.reason, resolved_on=folded.resolved_on
+        before,
+        state=state,
+        held=False,
+        is_ruled=False,
+        reason=folded.reason,
+        resolved_on=folded.resolved_on,
     )
     return after, folded.is_contradiction
 
@@ -268,7 +273,10 @@ class MarkTransfer:
 
 
 class TimeOutOperation:
-    """Marks a transfer that none of the reports showed; a debit's amount is held. Source: A9."""
+    """Marks a transfer that none of the reports showed; a debit's amount is held. Source: A9.
+
+    Time does not undo a person's word: what was confirmed becomes an operator item instead.
+    """
 
     name = "collection.time_out"
 
@@ -282,8 +290,10 @@ class TimeOutOperation:
         """Time it out, unless news came first."""
         before = view.row(TRANSFERS, command.transfer.id)
         assert before is not None
-        if before.state is not _S.ACCEPTED or before.is_ruled:
+        if before.state is not _S.ACCEPTED:
             return Decision()
+        if before.is_ruled:
+            return self._ask_again(view, before, moment, ids)
         after = replace(
             before,
             state=_S.TIMED_OUT,
@@ -298,6 +308,18 @@ class TimeOutOperation:
             " It may have been executed all the same."
         )
         return move(view, before, after, moment, ids, [open_item(kind, after, detail, moment, ids)])
+
+    @staticmethod
+    def _ask_again(view: View, before: Transfer, moment: Moment, ids: Ids) -> Decision:
+        if any(item.kind is ItemKind.GAP for item in view.rows(OPEN_ITEMS_ABOUT, before.id)):
+            return Decision()
+        detail = (
+            f"This {before.direction.value} sent on {before.sent_on} was confirmed as"
+            f" {before.transaction_id}, and no report showed it: say again what became of it."
+        )
+        item = open_item(ItemKind.GAP, before, detail, moment, ids)
+        event = transfer_event(before, "not_shown")
+        return Decision(added=((ITEMS, item),), events=(event,))
 
 
 class ReleaseHoldOperation:

@@ -15,12 +15,16 @@ from tallybook.collection.operations.reports import OPEN_ITEM, OpenItem
 from tallybook.collection.operations.transfers import MarkTransfer
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.processor.model import Fact, ItemKind, Transfer, TransferState
+from tallybook.processor.queries import list_nameless
 from tallybook.processor.rules import covered_days, has_timed_out, match_orphan, may_be_shown
 from tallybook.writer.model import Command
 
 
 async def match_orphans(context: CollectionContext) -> int:
-    """Give orphan rows to the unknown transfers they identify; the rest wait for a person.
+    """Give orphan rows to the transfers without an id that they identify.
+
+    The rest wait for a person. A transfer that a person confirmed without its id is one of them:
+    else its row would go to another that is equal and of which nothing is known.
 
     Returns: how many orphans are new operator items.
     """
@@ -30,7 +34,7 @@ async def match_orphans(context: CollectionContext) -> int:
             orphans = queries.list_orphans(connection)
             if not orphans:
                 return [], [], {}
-            unknowns = queries.list_in_state(connection, TransferState.UNKNOWN)
+            unknowns = list_nameless(connection)
             accounts = sorted({transfer.bank_account_id for transfer in unknowns})
             return orphans, unknowns, dict(queries.account_hashes(connection, accounts))
 
