@@ -4,7 +4,7 @@ Each of these collected a row twice, or counted as collected what was not. Sourc
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -189,6 +189,53 @@ def test_a_transfer_that_was_answered_with_anothers_id_is_never_ruled_absent(boo
     assert all(row.replaces != 2 for row in book.rows().values()), "it went out once"
 
 
+@pytest.mark.parametrize("said", ["success", "fail"])
+def test_rows_of_an_id_that_two_transfers_were_given_wait_for_a_person(
+    book: Played, said: str
+) -> None:
+    """Which of the two customers paid, nobody can tell by the id."""
+    for number in ("DE89370400440532013000", OTHER):
+        book.customer(number)
+        book.advance(number)
+    for which in (0, 1):
+        book.rail.tell(book.credit_transfer(which).transaction_id, "success")
+    book.run_until(6)
+    book.rail.says = lambda _order: "txn_same"
+    book.run(1)
+    book.rail.says = accepted
+    (holder,) = (w for w in (0, 1) if book.debit_of(1, w).transaction_id == "txn_same")
+    assert book.debit_of(1, 1 - holder).state is S.UNKNOWN
+    book.rail.tell("txn_same", said)
+    book.run(1)
+    assert book.debit_of(1, holder).state is S.ACCEPTED
+    book.run_until(50)
+    assert book.debit_of(1, holder).state is S.ACCEPTED, "nor does time say what became of it"
+    book.rule(ItemKind.CONTRADICTION, Action.CONFIRM_EXECUTED)
+    assert book.debit_of(1, holder).state is S.SUCCEEDED
+    assert book.debit_of(1, 1 - holder).state is S.UNKNOWN
+
+
+def test_an_id_that_two_transfers_were_given_and_no_report_shows_is_asked_about(
+    book: Played,
+) -> None:
+    book.pay_out()
+    book.run_until(7)
+    taken = book.debit_of(1).transaction_id
+    book.rail.says = lambda _order: taken
+    book.run_until(8)
+    book.customer(OTHER)
+    book.advance(OTHER)
+    book.rail.says = accepted
+    book.run_until(30)
+    assert book.debit_of(1).state is S.ACCEPTED
+    asked = [item.kind for item in book.items() if item.transfer_id == book.debit_of(1).id]
+    assert asked == [ItemKind.GAP]
+    book.rail.tell(taken, "success")
+    book.run(1)
+    asked = [item.kind for item in book.items() if item.transfer_id == book.debit_of(1).id]
+    assert ItemKind.CONTRADICTION in asked
+
+
 # -- absence that reports do not prove: P6
 
 
@@ -316,3 +363,65 @@ def test_a_row_finds_the_transfer_that_a_person_confirmed_before_an_equal_unknow
     assert (book.debit_of(1).state, book.debit_of(1).transaction_id) == (S.SUCCEEDED, executed)
     assert book.debit_of(2).state is S.UNKNOWN
     assert len(book.items(ItemKind.CONTRADICTION)) == (said == "fail")
+
+
+# -- rows that do not fit the transfer whose id they name: P4
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "success,0.40,DE89370400440532013000,debit",
+        f"success,1.00,{OTHER},debit",
+        "success,1.00,DE89370400440532013000,credit",
+        "fail,0.40,DE89370400440532013000,debit",
+    ],
+)
+def test_a_row_that_says_another_amount_account_or_direction_moves_nothing(
+    book: Played, row: str
+) -> None:
+    book.rail.is_rich = True
+    book.pay_out()
+    book.run_until(7)
+    ident = book.debit_of(1).transaction_id
+    assert ident is not None
+    book.rail.told.append((day(8), ident, row))
+    book.run_until(60)
+    assert book.debit_of(1).state is S.ACCEPTED
+    assert len(book.items(ItemKind.CONTRADICTION)) >= 1
+    assert all(each.replaces != 1 for each in book.rows().values())
+    for item in book.items(ItemKind.CONTRADICTION):
+        assert item.transfer_id == book.debit_of(1).id
+    book.rule(ItemKind.CONTRADICTION, Action.CONFIRM_EXECUTED)
+    assert book.debit_of(1).state is S.SUCCEEDED
+
+
+@pytest.mark.parametrize("fitting_first", [True, False])
+def test_rows_that_fit_settle_it_in_whatever_order_they_come(
+    book: Played, fitting_first: bool
+) -> None:
+    book.rail.is_rich = True
+    book.pay_out()
+    book.run_until(7)
+    ident = book.debit_of(1).transaction_id
+    assert ident is not None
+    rows = ["success,1.00,DE89370400440532013000,debit", f"fail,7.00,{OTHER},debit"]
+    for row in rows if fitting_first else reversed(rows):
+        book.rail.told.append((book.clock.today() + timedelta(days=1), ident, row))
+        book.run(1)
+    assert book.debit_of(1).state is S.SUCCEEDED
+    assert len(book.items(ItemKind.CONTRADICTION)) == 1
+
+
+@pytest.mark.parametrize("account", ["****3000", "XXXX3000", "de89 3704-0044 0532 0130 00", ""])
+def test_an_account_that_is_masked_or_written_otherwise_is_no_other_account(
+    book: Played, account: str
+) -> None:
+    book.rail.is_rich = True
+    book.pay_out()
+    book.run_until(7)
+    ident = book.debit_of(1).transaction_id
+    assert ident is not None
+    book.rail.told.append((day(8), ident, f"success,1.00,{account},debit"))
+    book.run(1)
+    assert (book.debit_of(1).state, book.items()) == (S.SUCCEEDED, [])

@@ -95,9 +95,8 @@ class Witness:
             self.transfers.answer(ident, "rejected")
             self.reached["debit not sent for lack of funds"] += 1
             return
-        before = len(self.transfers.contested)
         self.transfers.answer(ident, answered.what, answered.transaction_id)
-        if len(self.transfers.contested) > before:
+        if self.transfers.transfers[ident]["collided"]:
             self.reached["id collision"] += 1
         if not answered.was_sent:
             self.reached["connection refused"] += 1
@@ -195,9 +194,6 @@ class Witness:
             self._seen_states[ident] = state
             if not may_follow(before, state, by_a_person=theirs["touched"]):
                 self.wrong.append(f"transfer {ident} went from {before} to {state}")
-            if theirs["txn"] in self.transfers.contested:
-                theirs["state"], theirs["held"] = state, held
-                continue
             if theirs["doubtful"] and state in ("failed", "returned"):
                 theirs["state"] = state
                 self.reached["success and fail seen at once"] += 1

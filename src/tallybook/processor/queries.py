@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from tallybook.db.reading import fetch, select_rows
 from tallybook.processor.model import Action, ItemKind, Sending, Transfer, TransferState
@@ -82,6 +82,13 @@ def find_report_day(connection: Connection, report_id: str) -> date | None:
     """Tell the date of a report."""
     columns = REPORTS_TABLE.c
     return connection.execute(select(columns.report_on).where(columns.id == report_id)).scalar()
+
+
+def do_rows_tell_accounts(connection: Connection) -> bool:
+    """Tell whether a fact that is not applied yet says of which account it is."""
+    unapplied = text("NOT report_facts.applied")  # as the partial index has it
+    wanted = select(_F.transaction_id).where(unapplied, _F.account_hash.is_not(None))
+    return connection.execute(wanted.limit(1)).first() is not None
 
 
 def list_nameless(connection: Connection) -> list[Transfer]:

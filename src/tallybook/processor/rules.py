@@ -45,6 +45,9 @@ MOVES: Mapping[TransferState, frozenset[TransferState]] = {
 LIVE = frozenset({_S.INTENT, _S.ACCEPTED, _S.UNKNOWN, _S.TIMED_OUT, _S.SUCCEEDED})
 """At most one such transfer per plan row. Source: A10."""
 
+CONTESTED = "transaction_id_contested"
+"""The reason of a transfer whose id another was answered with too: its rows may be the other's."""
+
 IN_FLIGHT = frozenset({_S.INTENT, _S.ACCEPTED, _S.UNKNOWN})
 
 
@@ -90,6 +93,18 @@ def fold_facts(facts: Iterable[Fact]) -> Folded:
         return Folded(_S.RETURNED, same_day, fail.reason, fail.happened_on)
     return Folded(
         _S.FAILED, is_contradiction=True, reason=fail.reason, resolved_on=fail.happened_on
+    )
+
+
+def disagrees(fact: Fact, transfer: Transfer, account_hash: str | None) -> bool:
+    """Tell whether a row of a transfer's own id says another amount, account or direction.
+
+    What the row leaves out, or what nobody looked up, agrees. Source: P4, P6.
+    """
+    return (
+        fact.amount_minor not in (None, transfer.amount_minor)
+        or fact.direction not in (None, transfer.direction)
+        or (account_hash is not None and fact.account_hash not in (None, account_hash))
     )
 
 

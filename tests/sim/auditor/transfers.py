@@ -61,7 +61,9 @@ class TransferAudit:
         elif txn in self.by_id or self._was_named_before(str(txn), transfer["day"]):
             transfer["state"] = "unknown"
             transfer["collided"] = True
-            self.contested.add(str(txn))
+            if txn in self.by_id:
+                self._settle(self.by_id[str(txn)])  # with what was known before
+                self.contested.add(str(txn))
         else:
             self.accept(ident, str(txn))
             transfer["is_new"] = transfer["direction"] == "debit"
@@ -214,7 +216,8 @@ class TransferAudit:
     def pass_time(self, day: int, hold_days: int, *, rich: bool) -> None:
         """Time out what reports should have shown, and let go of what was held. Source: P5, A9."""
         for ident, transfer in self.transfers.items():
-            is_over = self._is_over(transfer, day) and not transfer["confirmed"]
+            is_clear = not transfer["confirmed"] and transfer["txn"] not in self.contested
+            is_over = self._is_over(transfer, day) and is_clear
             if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
                 transfer["state"] = "timed_out"
                 transfer["held"] = transfer["direction"] == "debit"
@@ -224,6 +227,7 @@ class TransferAudit:
             if (
                 transfer["held"]
                 and transfer["state"] == "timed_out"
+                and not (transfer["txn"] in self.contested and transfer["txn"] in self.rows)
                 and len([d for d in self.covered if d > transfer["held_from"]]) >= hold_days
             ):
                 transfer["held"] = False
