@@ -8,14 +8,18 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from tallybook.collection import queries
 from tallybook.collection.operations.runs import DAILY
 from tallybook.collection.queries import find_job
+from tallybook.collection.tasks.reports import take_report
 from tallybook.collection.tasks.run import run_day
 from tallybook.entrypoints.scheduler import Scheduler
 from tallybook.kernel.progress import Progress
+from tallybook.ledger.store import ENTRIES
 from tallybook.processor.model import Action, ItemKind, TransferState
-from tallybook.processor.port import Direction, ProcessorUnknown, TransferOrder
+from tallybook.processor.port import Direction, ProcessorRejected, ProcessorUnknown, TransferOrder
 from tallybook.reports.verify import verify
 from tests.making import day
 from tests.played import WINDOW, DictatedProcessor, Played, accepted
@@ -425,3 +429,92 @@ def test_an_account_that_is_masked_or_written_otherwise_is_no_other_account(
     book.rail.told.append((day(8), ident, f"success,1.00,{account},debit"))
     book.run(1)
     assert (book.debit_of(1).state, book.items()) == (S.SUCCEEDED, [])
+
+
+# -- dates of rows, and their order: P4, T2, T4
+
+
+def test_a_calendar_that_is_a_day_ahead_leaves_reports_complete(book: Played) -> None:
+    """A business in California, its Processor by UTC, the run in the evening."""
+
+    class Ahead(DatingProcessor):
+        def report(self, day: date) -> bytes:
+            return super().report(day + timedelta(days=1))
+
+    book.rail = Ahead(book.clock)
+    book.customer()
+    for number in range(12):
+        book.advance(amount=100, count=1)
+        ident = book.credit_transfer(number).transaction_id
+        assert ident is not None
+        on = book.clock.today() + timedelta(days=1)
+        row = f"success,1.00,DE89370400440532013000,credit,{on}"
+        book.rail.told.append((on, ident, row))
+        assert book.run(1).view["summary"]["report"]["status"] == "complete"
+
+
+@pytest.mark.parametrize("dated", ["1900-01-01", "2099-12-31"])
+def test_a_date_that_the_window_can_not_hold_is_the_reports_own(book: Played, dated: str) -> None:
+    book.rail = DatingProcessor(book.clock)
+    book.customer()
+    book.advance()
+    ident = book.credit_transfer().transaction_id
+    assert ident is not None
+    row = f"success,12.00,DE89370400440532013000,credit,{dated}"
+    book.rail.told.append((day(1), ident, row))
+    book.run(1)
+    assert book.credit_transfer().resolved_on == day(1)
+    with book.database.reader() as connection:
+        dates = connection.execute(select(ENTRIES.c.effective_on)).scalars().all()
+    assert {day(0), day(1)} >= set(dates)
+
+
+@pytest.mark.parametrize("late_first", [True, False])
+def test_the_order_of_rows_in_a_file_means_nothing(book: Played, late_first: bool) -> None:
+    """The same result with two dates counts from the earlier one: success, then fail."""
+    book.rail = DatingProcessor(book.clock)
+    book.customer()
+    book.advance()
+    number = "DE89370400440532013000"
+    credit = book.credit_transfer().transaction_id
+    assert credit is not None
+    book.rail.told.append((day(1), credit, f"success,12.00,{number},credit,{day(1)}"))
+    book.run_until(7)
+    ident = book.debit_of(1).transaction_id
+    assert ident is not None
+    days = [day(10), day(8)] if late_first else [day(8), day(10)]
+    rows = [("success", on) for on in days]
+    for result, on in [*rows, ("fail", day(9))]:
+        book.rail.told.append((day(10), ident, f"{result},1.00,{number},debit,{on}"))
+    book.run_until(10)
+    assert (book.debit_of(1).state, book.items()) == (S.RETURNED, [])
+
+
+def test_a_late_report_shows_what_a_later_one_has_hidden(book: Played) -> None:
+    book.pay_out()
+    book.run_until(7)
+    ident = book.debit_of(1).transaction_id
+    book.rail.report_is_missing = True
+    book.run(1)
+    book.rail.report_is_missing = False
+    book.run(1)
+    raw = f"transaction_id,result\n{ident},success\n#end,1\n".encode()
+    book.wait(take_report(book, raw, day(8)))
+    with book.database.reader() as connection:
+        found = queries.list_reports(connection, before=None, limit=2)
+    assert [(r.report_on, r.state, r.missing_count) for r in found] == [
+        (day(9), "incomplete", 1),
+        (day(8), "complete", 0),
+    ]
+
+
+def test_what_the_processor_says_is_never_taken_for_proof_that_it_was_not_asked(
+    book: Played,
+) -> None:
+    """Else it is no attempt, never moves, and is tried again each day (A8, A12)."""
+    book.pay_out()
+    book.rail.says = lambda _order: ProcessorRejected("not_connected", refused_before_sending=False)
+    book.run_until(8)
+    book.rail.says = accepted
+    assert [(debit.state, debit.sent_on) for debit in book.debits()] == [(S.REJECTED, day(7))]
+    assert book.rows()[13].replaces == 1

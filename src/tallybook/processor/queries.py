@@ -8,10 +8,19 @@ from datetime import date
 from sqlalchemy import Connection, func, select, text
 
 from tallybook.db.reading import fetch, select_rows
-from tallybook.processor.model import Action, ItemKind, Sending, Transfer, TransferState
+from tallybook.processor.model import (
+    Action,
+    ItemKind,
+    Report,
+    ReportState,
+    Sending,
+    Transfer,
+    TransferState,
+)
 from tallybook.processor.store import (
     FACTS_TABLE,
     ITEMS_TABLE,
+    REPORTS,
     REPORTS_TABLE,
     SENDING,
     TRANSFERS,
@@ -82,6 +91,17 @@ def find_report_day(connection: Connection, report_id: str) -> date | None:
     """Tell the date of a report."""
     columns = REPORTS_TABLE.c
     return connection.execute(select(columns.report_on).where(columns.id == report_id)).scalar()
+
+
+def list_complete(connection: Connection, *, after: date, until: date) -> list[Report]:
+    """List the complete reports of the days after one, up to another."""
+    columns = REPORTS_TABLE.c
+    wanted = select_rows(REPORTS.rows).where(
+        columns.report_on > after,
+        columns.report_on <= until,
+        columns.state == ReportState.COMPLETE.value,
+    )
+    return fetch(connection, REPORTS.rows, wanted.order_by(columns.report_on, columns.id))
 
 
 def do_rows_tell_accounts(connection: Connection) -> bool:

@@ -131,6 +131,22 @@ def earliest_day(report_on: date, other_reports: Iterable[date]) -> date:
     return max([start, *(day for day in other_reports if day < report_on)])
 
 
+def row_days(own: date | None, report_on: date, earliest: date) -> tuple[date, date]:
+    """Tell when a row's result came about, and on which day at the earliest.
+
+    The row's own date counts, which is by the Processor's calendar: a day ahead of ours or behind
+    it. A date that the report's window can't hold is none; then it is the report's, and `earliest`
+    what other reports tell. Source: P4, T2.
+
+    >>> row_days(date(2026, 3, 5), date(2026, 3, 4), date(2026, 3, 1))
+    (datetime.date(2026, 3, 4), datetime.date(2026, 3, 4))
+    """
+    start = report_on - timedelta(days=WINDOW_DAYS - 1)
+    if own is None or not start - CALENDARS_DIFFER <= own <= report_on + CALENDARS_DIFFER:
+        return report_on, earliest
+    return min(own, report_on), own - CALENDARS_DIFFER
+
+
 def covered_days(complete_reports: Iterable[date]) -> frozenset[date]:
     """Tell which days complete reports cover. Source: P5."""
     return frozenset(

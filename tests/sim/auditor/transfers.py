@@ -102,7 +102,8 @@ class TransferAudit:
         for row in rows:
             txn, result = row["transaction_id"], row["result"]
             happened = date.fromisoformat(row["date"]).toordinal() if row.get("date") else day
-            named = happened if row.get("date") else since
+            # A row's date is by the Processor's calendar, which may be a day ahead of ours.
+            named = happened - 1 if row.get("date") else since
             self.named.setdefault((txn, result), (day, named))
             known = self.rows.setdefault(txn, [])
             before = [at for at, seen in known if seen == result]

@@ -175,8 +175,12 @@ def _answered(before: Transfer, command: RecordAnswer) -> Transfer:
             )
         case Answer.UNKNOWN:
             return replace(before, state=_S.UNKNOWN, reason=command.reason)
-        case Answer.REJECTED | Answer.NOT_CONNECTED:
-            reason = NOT_CONNECTED if command.answer is Answer.NOT_CONNECTED else command.reason
+        case Answer.NOT_CONNECTED:
+            return replace(before, state=_S.REJECTED, reason=NOT_CONNECTED)
+        case Answer.REJECTED:
+            # The Processor's own words prove nothing: what it says of a call has reached it.
+            said = command.reason
+            reason = f"said: {said}" if said == NOT_CONNECTED else said
             return replace(before, state=_S.REJECTED, reason=reason)
 
 
