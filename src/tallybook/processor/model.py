@@ -68,7 +68,8 @@ class Transfer:
     resolved_on: date | None
     reason: str | None
     is_ruled: bool
-    """A person has said what became of it: reports no longer move it by themselves."""
+    """A person has said what became of it: reports no longer move it by themselves. Of an accepted
+    one they have said its id: reports move it then, and time does not."""
     request_key: str | None
     """The idempotency key whose reply waits for this transfer's outcome."""
 
