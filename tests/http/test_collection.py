@@ -292,6 +292,12 @@ def test_reports_are_refused_by_date_type_and_size(
     on_sqlite: Billing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = lines()
+    (refused, today) = (
+        on_sqlite.call(f"/processor-reports?report_on={day}")
+        for day in ("2026-02-28", "2026-03-02")
+    )
+    assert (refused.status, refused.code) == (422, "report_file_needed")
+    assert (today.status, today.json()["report_on"]) == (201, "2026-03-02")
     for path, code in (
         ("/processor-reports?report_on=2026-03-03", "date_in_future"),
         ("/processor-reports?report_on=tomorrow", "date_invalid"),
@@ -303,7 +309,7 @@ def test_reports_are_refused_by_date_type_and_size(
     assert on_sqlite.report(text, key="").code == "key_invalid"
     monkeypatch.setattr("tallybook.collection.http.routes.REPORT_LIMIT", 100)
     assert on_sqlite.report(b" " * 101).code == "body_too_large"
-    assert on_sqlite.read("/processor-reports")["data"] == []
+    assert len(on_sqlite.read("/processor-reports")["data"]) == 1
 
 
 def test_a_long_report_passes_the_usual_limit(on_sqlite: Billing) -> None:

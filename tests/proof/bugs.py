@@ -282,7 +282,7 @@ def _a_week_late(right: Wrong) -> Wrong:
 
 
 _MOVES = "collection.operations.transfers"
-_FOLDS = (f"{_MOVES}:fold_facts", "collection.operations.items:fold_facts")
+_FOLDS = ("collection.operations.settling:fold_facts", "collection.operations.items:fold_facts")
 
 BUGS: list[Bug] = [
     Bug("a call without an answer is made again", ["processor.sender:Sender._call"], _resends),

@@ -99,20 +99,15 @@ TransferStream = Callable[[Connection], Iterator[list[Transfer]]]
 
 
 def list_open_days(connection: Connection) -> list[date]:
-    """List the dates of transfers that no report and no person has told of."""
-    wanted = select(_T.sent_on).where(
-        _OPEN, _T.state == TransferState.ACCEPTED.value, _T.is_ruled.is_(False)
-    )
+    """List the dates of transfers that no report has told of."""
+    wanted = select(_T.sent_on).where(_OPEN, _T.state == TransferState.ACCEPTED.value)
     return sorted(connection.execute(wanted.distinct()).scalars())
 
 
 def stream_accepted_of(sent_on: date) -> TransferStream:
-    """List the transfers of one date that no report and no person has told of."""
+    """List the transfers of one date that no report has told of."""
     wanted = select_rows(TRANSFERS.rows).where(
-        _OPEN,
-        _T.state == TransferState.ACCEPTED.value,
-        _T.is_ruled.is_(False),
-        _T.sent_on == sent_on,
+        _OPEN, _T.state == TransferState.ACCEPTED.value, _T.sent_on == sent_on
     )
     ordered = wanted.order_by(_T.subject_id, _T.installment_number, _T.id)
     return lambda connection: stream(connection, TRANSFERS.rows, ordered)

@@ -170,6 +170,9 @@ _IN_ORDER: dict[str, RefusalKind] = {
     "processor_unavailable": RefusalKind(
         502, "The Processor could not be reached, so no report was taken.", retry=True
     ),
+    "report_file_needed": RefusalKind(
+        422, "Only today's report can be downloaded: send the file of {report_on}."
+    ),
     "report_unreadable": RefusalKind(
         422, "The report is not one that can be read. It was kept; it covers no day."
     ),

@@ -68,7 +68,8 @@ class Transfer:
     resolved_on: date | None
     reason: str | None
     is_ruled: bool
-    """A person has said what became of it: reports no longer move it by themselves."""
+    """A person has said what became of it: reports no longer move it by themselves. Of an accepted
+    one they have said its id: reports move it then, and time does not."""
     request_key: str | None
     """The idempotency key whose reply waits for this transfer's outcome."""
 
@@ -96,7 +97,8 @@ class Fact:
     happened_on: date
     """The row's own date where the Processor gives one, else `first_on`. Facts fold by it."""
     not_before: date
-    """It can't have happened earlier: the day after the report before it, or the window's start."""
+    """It can't have happened earlier: the day before its own date, by a calendar a day ahead of
+    ours; without one the day of the report before it, or the window's start."""
     applied: bool
     """Whether the transfer with this id has been settled with it."""
     amount_minor: int | None

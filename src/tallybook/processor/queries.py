@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from tallybook.db.reading import fetch, select_rows
-from tallybook.processor.model import Action, ItemKind, Sending, TransferState
+from tallybook.processor.model import (
+    Action,
+    ItemKind,
+    Report,
+    ReportState,
+    Sending,
+    Transfer,
+    TransferState,
+)
 from tallybook.processor.store import (
     FACTS_TABLE,
     ITEMS_TABLE,
+    REPORTS,
     REPORTS_TABLE,
     SENDING,
+    TRANSFERS,
     TRANSFERS_TABLE,
 )
 
@@ -84,3 +94,33 @@ def find_report_day(connection: Connection, report_id: str) -> date | None:
     """Tell the date of a report."""
     columns = REPORTS_TABLE.c
     return connection.execute(select(columns.report_on).where(columns.id == report_id)).scalar()
+
+
+def list_complete(connection: Connection, *, after: date, until: date) -> list[Report]:
+    """List the complete reports of the days after one, up to another."""
+    columns = REPORTS_TABLE.c
+    wanted = select_rows(REPORTS.rows).where(
+        columns.report_on > after,
+        columns.report_on <= until,
+        columns.state == ReportState.COMPLETE.value,
+    )
+    return fetch(connection, REPORTS.rows, wanted.order_by(columns.report_on, columns.id))
+
+
+def do_rows_tell_accounts(connection: Connection) -> bool:
+    """Tell whether a fact that is not applied yet says of which account it is."""
+    unapplied = text("NOT report_facts.applied")  # as the partial index has it
+    wanted = select(_F.transaction_id).where(unapplied, _F.account_hash.is_not(None))
+    return connection.execute(wanted.limit(1)).first() is not None
+
+
+def list_nameless(connection: Connection) -> list[Transfer]:
+    """List transfers that may be behind an orphan: unknown, or executed as a person said.
+
+    No answer and no report has given them an id of the Processor's yet.
+    """
+    confirmed = (_T.state == TransferState.SUCCEEDED.value) & _T.is_ruled.is_(True)
+    wanted = select_rows(TRANSFERS.rows).where(
+        _T.transaction_id.is_(None), (_T.state == TransferState.UNKNOWN.value) | confirmed
+    )
+    return fetch(connection, TRANSFERS.rows, wanted)

@@ -19,6 +19,9 @@ from tallybook.processor.model import (
 WINDOW_DAYS = 5
 """A report taken on D covers D and the four days before. Source: P5."""
 
+CALENDARS_DIFFER = timedelta(days=1)
+"""How far the Processor's own calendar, which dates its rows, may be from ours. Source: P4, T1."""
+
 REPORTS_MISSING_DAYS = 3
 """So many days without a complete report stop new debits. Source: P5."""
 
@@ -41,6 +44,9 @@ MOVES: Mapping[TransferState, frozenset[TransferState]] = {
 
 LIVE = frozenset({_S.INTENT, _S.ACCEPTED, _S.UNKNOWN, _S.TIMED_OUT, _S.SUCCEEDED})
 """At most one such transfer per plan row. Source: A10."""
+
+CONTESTED = "transaction_id_contested"
+"""The reason of a transfer whose id another was answered with too: its rows may be the other's."""
 
 IN_FLIGHT = frozenset({_S.INTENT, _S.ACCEPTED, _S.UNKNOWN})
 
@@ -90,6 +96,18 @@ def fold_facts(facts: Iterable[Fact]) -> Folded:
     )
 
 
+def disagrees(fact: Fact, transfer: Transfer, account_hash: str | None) -> bool:
+    """Tell whether a row of a transfer's own id says another amount, account or direction.
+
+    What the row leaves out, or what nobody looked up, agrees. Source: P4, P6.
+    """
+    return (
+        fact.amount_minor not in (None, transfer.amount_minor)
+        or fact.direction not in (None, transfer.direction)
+        or (account_hash is not None and fact.account_hash not in (None, account_hash))
+    )
+
+
 def judge_report(*, ended: bool, missing_count: int) -> ReportState:
     """Tell whether a report proves anything by what it leaves out. Source: P4."""
     return ReportState.COMPLETE if ended and missing_count == 0 else ReportState.INCOMPLETE
@@ -111,6 +129,22 @@ def earliest_day(report_on: date, other_reports: Iterable[date]) -> date:
     """
     start = report_on - timedelta(days=WINDOW_DAYS - 1)
     return max([start, *(day for day in other_reports if day < report_on)])
+
+
+def row_days(own: date | None, report_on: date, earliest: date) -> tuple[date, date]:
+    """Tell when a row's result came about, and on which day at the earliest.
+
+    The row's own date counts, which is by the Processor's calendar: a day ahead of ours or behind
+    it. A date that the report's window can't hold is none; then it is the report's, and `earliest`
+    what other reports tell. Source: P4, T2.
+
+    >>> row_days(date(2026, 3, 5), date(2026, 3, 4), date(2026, 3, 1))
+    (datetime.date(2026, 3, 4), datetime.date(2026, 3, 4))
+    """
+    start = report_on - timedelta(days=WINDOW_DAYS - 1)
+    if own is None or not start - CALENDARS_DIFFER <= own <= report_on + CALENDARS_DIFFER:
+        return report_on, earliest
+    return min(own, report_on), own - CALENDARS_DIFFER
 
 
 def covered_days(complete_reports: Iterable[date]) -> frozenset[date]:
@@ -167,23 +201,38 @@ def match_orphan(fact: Fact, unknowns: Sequence[Transfer], hashes: Mapping[str, 
     """Find the unknown transfer that an orphan row proves executed; None leaves it to a person.
 
     Only rows that carry amount, account and direction identify a transfer. Of several equal
-    unknowns the oldest is taken: money of one account and amount is all the same.
+    unknowns the oldest is taken: money of one account and amount is all the same. Where the
+    Processor's calendar is behind ours, a row may be dated a day before its transfer was sent; only
+    a success is taken so, for a failure that is another's would send the transfer again.
 
     `hashes` gives the account hash of each bank account id. Source: P6.
     """
     if fact.amount_minor is None or fact.account_hash is None or fact.direction is None:
         return None
+    sent_until = fact.happened_on
+    if fact.result is Result.SUCCESS:
+        # Whatever its date, a report shows nothing that was sent after it was taken.
+        sent_until = min(sent_until + CALENDARS_DIFFER, fact.first_on)
     equal = [
         transfer
         for transfer in unknowns
         if transfer.amount_minor == fact.amount_minor
         and transfer.direction == fact.direction
         and hashes.get(transfer.bank_account_id) == fact.account_hash
-        and transfer.sent_on <= fact.happened_on
+        and transfer.sent_on <= sent_until
     ]
     if not equal:
         return None
     return min(equal, key=lambda transfer: (transfer.intent_at, transfer.id)).id
+
+
+def may_be_shown(sent_on: date, unexplained: Iterable[Fact]) -> bool:
+    """Tell whether a row that nobody has explained may be a transfer sent on a date.
+
+    Then reports do not prove that it was not executed, whatever else the row says: an account may
+    be masked, and an amount less a charge. Source: P6.
+    """
+    return any(fact.happened_on >= sent_on - CALENDARS_DIFFER for fact in unexplained)
 
 
 ALLOWED_ACTIONS: Mapping[ItemKind, tuple[Action, ...]] = {

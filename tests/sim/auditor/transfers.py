@@ -29,7 +29,8 @@ class TransferAudit:
         """Row to the day it was first shown, and the day it can have happened at the earliest."""
         self.identities: dict[str, tuple[str, str, int]] = {}
         """Transaction id to direction, account and amount, where rows tell them."""
-        self.dismissed: set[str] = set()
+        self.dismissed: set[tuple[str, str]] = set()
+        """Rows of transactions that are none of ours, as a person said."""
         self.is_matched = False
         """Whether the run that is on has given orphans to the unknowns they name."""
         self.covered: set[int] = set()
@@ -44,7 +45,8 @@ class TransferAudit:
             "direction": direction, "amount": amount, "day": day, "subject": subject,
             "account": account, "row": row, "state": "intent", "txn": None, "held": False,
             "ruled": False, "touched": False, "doubtful": False, "contradicted": False,
-            "counted": False, "absent": False, "is_new": False, "reached": set(),
+            "counted": False, "absent": False, "collided": False, "confirmed": False,
+            "is_new": False, "reached": set(),
         }  # fmt: skip
 
     def answer(self, ident: str, what: str, txn: str | None = None) -> None:
@@ -58,7 +60,10 @@ class TransferAudit:
             transfer["state"] = what
         elif txn in self.by_id or self._was_named_before(str(txn), transfer["day"]):
             transfer["state"] = "unknown"
-            self.contested.add(str(txn))
+            transfer["collided"] = True
+            if txn in self.by_id:
+                self._settle(self.by_id[str(txn)])  # with what was known before
+                self.contested.add(str(txn))
         else:
             self.accept(ident, str(txn))
             transfer["is_new"] = transfer["direction"] == "debit"
@@ -97,7 +102,8 @@ class TransferAudit:
         for row in rows:
             txn, result = row["transaction_id"], row["result"]
             happened = date.fromisoformat(row["date"]).toordinal() if row.get("date") else day
-            named = happened if row.get("date") else since
+            # A row's date is by the Processor's calendar, which may be a day ahead of ours.
+            named = happened - 1 if row.get("date") else since
             self.named.setdefault((txn, result), (day, named))
             known = self.rows.setdefault(txn, [])
             before = [at for at, seen in known if seen == result]
@@ -125,22 +131,43 @@ class TransferAudit:
         if self.is_matched:
             return
         self.is_matched = True
-        orphans = [
-            (min(rows)[0], txn)
-            for txn, rows in self.rows.items()
-            if txn not in self.by_id and txn not in self.dismissed and txn in self.identities
-        ]
-        for happened, txn in sorted(orphans):
+        seen: set[str] = set()
+        for happened, txn, result in self.unexplained():
+            if txn in seen or txn not in self.identities:
+                continue
+            seen.add(txn)
+            last = happened
+            if result == "success":
+                # The Processor's calendar may be a day behind; no report shows what comes after it.
+                last = min(happened + 1, self.named[txn, result][0])
             for ident, transfer in self.transfers.items():  # the oldest stands first
                 content = transfer["direction"], transfer["account"], transfer["amount"]
+                confirmed = transfer["state"] == "succeeded" and transfer["ruled"]
                 if (
-                    transfer["state"] == "unknown"
+                    (transfer["state"] == "unknown" or confirmed)
+                    and transfer["txn"] is None
                     and content == self.identities[txn]
-                    and transfer["day"] <= happened
+                    and transfer["day"] <= last
                 ):
+                    if confirmed:  # it stays as a person ruled it, and has its id now
+                        self.by_id[txn], transfer["txn"] = ident, txn
+                        break
                     self.accept(ident, txn)
                     transfer["reached"].add("unknown matched by a report")
                     break
+
+    def dismiss(self, txn: str) -> None:
+        """Take a person's word that the rows of a transaction are none of ours. Source: P9."""
+        self.dismissed |= {(txn, result) for _, result in self.rows.get(txn, [])}
+
+    def unexplained(self) -> list[tuple[int, str, str]]:
+        """List day, id and result of rows that belong to no transfer, and that nobody dismissed."""
+        return sorted(
+            (at, txn, result)
+            for txn, rows in self.rows.items()
+            for at, result in rows
+            if txn not in self.by_id and (txn, result) not in self.dismissed
+        )
 
     def rule(self, ident: str, action: str, txn: str | None = None) -> None:
         """Take a person's word. Source: P2, P9."""
@@ -154,6 +181,7 @@ class TransferAudit:
             if txn is not None and transfer["txn"] in (None, txn):
                 transfer["held"] = False
                 self.accept(ident, txn)
+                transfer["confirmed"] = True  # reports may say otherwise, time may not
                 self._settle(ident)
                 return
             transfer["state"] = "succeeded"
@@ -186,31 +214,37 @@ class TransferAudit:
         if transfer["state"] != "timed_out":
             transfer["held"] = False
 
-    def pass_time(self, day: int, today: int, hold_days: int, *, rich: bool) -> None:
-        """Time out what reports should have shown, and let go of what was held. Source: P5, A9.
-
-        `day` is the run's date; it may be caught up later, and a hold begins when it is made.
-        """
+    def pass_time(self, day: int, hold_days: int, *, rich: bool) -> None:
+        """Time out what reports should have shown, and let go of what was held. Source: P5, A9."""
         for ident, transfer in self.transfers.items():
-            is_over = self._is_over(transfer, day)
+            is_clear = not transfer["confirmed"] and transfer["txn"] not in self.contested
+            is_over = self._is_over(transfer, day) and is_clear
             if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
                 transfer["state"] = "timed_out"
                 transfer["held"] = transfer["direction"] == "debit"
-                transfer["held_from"] = today
+                transfer["held_from"] = day
             if rich:
                 self.rule_absent(ident, day)
             if (
                 transfer["held"]
                 and transfer["state"] == "timed_out"
+                and not (transfer["txn"] in self.contested and transfer["txn"] in self.rows)
                 and len([d for d in self.covered if d > transfer["held_from"]]) >= hold_days
             ):
                 transfer["held"] = False
                 transfer["reached"].add("hold released")
 
     def rule_absent(self, ident: str, day: int) -> None:
-        """Give up an unknown that rows which identify transfers never showed. Source: P6."""
+        """Give up an unknown that rows which identify transfers never showed. Source: P6.
+
+        What was answered with another's id may have been shown as the other's: a person says (P7).
+        A row that nobody has explained may be it; its date may be a day off.
+        """
         transfer = self.transfers[ident]
-        if transfer["state"] == "unknown" and self._is_over(transfer, day):
+        is_open = transfer["state"] == "unknown" and not transfer["collided"]
+        if is_open and any(at >= transfer["day"] - 1 for at, _, _ in self.unexplained()):
+            return
+        if is_open and self._is_over(transfer, day):
             transfer["state"] = "not_executed"
             transfer["absent"] = True
             transfer["reached"].add("unknown absent from identifying reports")

@@ -34,6 +34,7 @@ from tallybook.processor.rules import (
     is_in_gap,
     judge_report,
     match_orphan,
+    may_be_shown,
     must_repeat,
 )
 from tests.making import NOON, a_fact, a_transfer, an_id, day
@@ -263,11 +264,35 @@ def test_an_orphan_that_names_amount_account_and_direction_finds_its_transfer() 
         _orphan(amount_minor=101),
         _orphan(account_hash="hash-4"),
         _orphan(direction=Direction.CREDIT),
-        _orphan(happened_on=day(-1)),
+        _orphan(happened_on=day(-2)),
     ],
 )
 def test_an_orphan_that_differs_or_tells_too_little_waits_for_a_person(orphan: Fact) -> None:
     assert match_orphan(orphan, [_unknown(7)], HASHES) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "sent_after", "matched"),
+    [
+        ({"happened_on": day(6), "first_on": day(8)}, 7, True),
+        ({"happened_on": day(6), "first_on": day(8)}, 8, False),
+        # It was sent after the report that shows the row was taken.
+        ({"happened_on": day(6), "first_on": day(6)}, 7, False),
+        # A failure that was another's would send it again.
+        ({"happened_on": day(6), "first_on": day(8), "result": Result.FAIL}, 7, False),
+    ],
+)
+def test_a_row_dated_the_day_before_may_be_it_if_it_tells_of_a_success(
+    told: dict[str, Any], sent_after: int, matched: bool
+) -> None:
+    found = match_orphan(_orphan(**told), [_unknown(7, sent_on=day(sent_after))], HASHES)
+    assert (found is not None) is matched
+
+
+def test_a_row_may_be_a_transfer_that_was_sent_up_to_a_day_after_its_date() -> None:
+    row = _orphan(happened_on=day(6))
+    assert [may_be_shown(day(sent), [row]) for sent in (5, 6, 7, 8)] == [True, True, True, False]
+    assert not may_be_shown(day(6), [])
 
 
 def test_of_several_equal_unknowns_the_oldest_is_matched() -> None:

@@ -114,6 +114,7 @@ _REPORT_BODY: dict[str, Any] = {
         200: {"model": ReportTakenView, "description": "This report of that day was taken before."},
         **refusals(
             "processor_unavailable",
+            "report_file_needed",
             "report_unreadable",
             "date_invalid",
             "date_in_future",

@@ -156,12 +156,13 @@ class RuleItemOperation:
         moment: Moment,
         ids: Ids,
     ) -> Decision | Refusal:
+        is_word = after.is_ruled and after.state is not _S.ACCEPTED
         after = replace(
             after,
             reason=f"ruled by {command.by}"[:200],
             resolved_at=moment.now,
             # What reports say happened when they say; a person's word alone, when it was given.
-            resolved_on=moment.today if after.is_ruled else after.resolved_on,
+            resolved_on=moment.today if is_word else after.resolved_on,
         )
         if after.state is before.state and after.transaction_id != before.transaction_id:
             decision = Decision(
@@ -210,7 +211,8 @@ class RuleItemOperation:
         is_news = before.transaction_id is None or before.state in (_S.UNKNOWN, _S.NOT_EXECUTED)
         if not is_news or before.transaction_id not in (None, ident):
             return executed
-        # From now on reports tell what became of it.
+        # From now on reports tell what became of it. Until one has, the person's word stands: that
+        # none shows it does not time it out.
         folded = fold_facts(view.rows(FACTS_OF, ident))
         confirmed = before.state if before.state is _S.SUCCEEDED else _S.ACCEPTED
         return replace(
@@ -218,7 +220,7 @@ class RuleItemOperation:
             state=folded.state or confirmed,
             transaction_id=ident,
             held=False,
-            is_ruled=False,
+            is_ruled=folded.state is None,
             resolved_on=folded.resolved_on or before.resolved_on,
         )
 

@@ -16,7 +16,7 @@ from tallybook.collection.operations.transfers import (
 from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
-from tallybook.processor.model import Transfer, TransferState
+from tallybook.processor.model import ItemKind, Transfer, TransferState
 from tallybook.processor.store import OPEN_ITEMS_ABOUT, TRANSFER_BY_TRANSACTION, TRANSFERS
 from tallybook.writer.model import Decision, Moment, Needs, View
 
@@ -25,14 +25,17 @@ _S = TransferState
 
 @frozen
 class MatchOrphan:
-    """An orphan row that identifies an unknown transfer."""
+    """An orphan row that identifies a transfer without an id."""
 
     transfer: Transfer
     transaction_id: str
 
 
 class MatchOrphanOperation:
-    """Gives an unknown transfer the id of the orphan row that proves it executed."""
+    """Gives a transfer the id of the orphan row that proves it executed.
+
+    What a person confirmed stays as it was ruled, and now reports may contradict it.
+    """
 
     name = "collection.match_orphan"
 
@@ -56,7 +59,13 @@ class MatchOrphanOperation:
         before = view.row(TRANSFERS, command.transfer.id)
         assert before is not None
         taken = view.rows(TRANSFER_BY_TRANSACTION, command.transaction_id)
-        if before.state is not _S.UNKNOWN or taken:
+        if before.transaction_id is not None or taken:
+            return Decision(value=False)
+        if before.state is _S.SUCCEEDED and before.is_ruled:
+            named = replace(before, transaction_id=command.transaction_id)
+            event = transfer_event(named, "matched")
+            return Decision(changed=((TRANSFERS, named),), events=(event,), value=True)
+        if before.state is not _S.UNKNOWN:
             return Decision(value=False)
         after = replace(
             before,
@@ -75,7 +84,11 @@ class MatchOrphanOperation:
 
 
 class RuleAbsentOperation:
-    """Rules an unknown transfer not executed: complete, identifying reports never showed it."""
+    """Rules an unknown transfer not executed: complete, identifying reports never showed it.
+
+    One that was answered with another's id is left to a person: it may have been executed under
+    that id, and its row then stands in reports as a repetition of the other's. Source: P6, P7.
+    """
 
     name = "collection.rule_absent"
 
@@ -89,7 +102,9 @@ class RuleAbsentOperation:
         """Rule it, unless it became known meanwhile."""
         before = view.row(TRANSFERS, command.transfer.id)
         assert before is not None
-        if before.state is not _S.UNKNOWN:
+        open_items = view.rows(OPEN_ITEMS_ABOUT, before.id)
+        collided = any(item.kind is ItemKind.COLLISION for item in open_items)
+        if before.state is not _S.UNKNOWN or collided:
             return Decision(value=False)
         after = replace(
             before,

@@ -84,6 +84,8 @@ class AddFacts:
     report_id: str
     report_on: date
     facts: tuple[Fact, ...]
+    again: tuple[Fact, ...] = ()
+    """Those that another piece of this report named as well, with a later date."""
 
 
 @frozen
@@ -103,7 +105,7 @@ class AddFactsOperation:
     def needs(self, command: AddFacts, seen: View) -> Needs:
         """Look up what is known of the transactions; facts are only ever added to."""
         del seen
-        idents = {fact.transaction_id for fact in command.facts}
+        idents = {fact.transaction_id for fact in (*command.facts, *command.again)}
         return Needs(look_up=[(FACTS_OF, ident) for ident in idents])
 
     def decide(self, view: View, command: AddFacts, moment: Moment, ids: Ids) -> Decision | Refusal:
@@ -112,7 +114,7 @@ class AddFactsOperation:
         added: list[Fact] = []
         earlier: list[Fact] = []
         repeated = 0
-        for fact in command.facts:
+        for place, fact in enumerate((*command.facts, *command.again)):
             known = next(
                 (
                     each
@@ -124,17 +126,10 @@ class AddFactsOperation:
             if known is None:
                 added.append(fact)
                 continue
-            repeated += must_repeat(known, command.report_on)
-            if fact.happened_on < known.happened_on:
-                earlier.append(
-                    replace(
-                        known,
-                        first_on=min(fact.first_on, known.first_on),
-                        happened_on=fact.happened_on,
-                        not_before=min(fact.not_before, known.not_before),
-                        applied=False,
-                    )
-                )
+            if place < len(command.facts):
+                repeated += must_repeat(known, command.report_on)
+            if fact.happened_on < known.happened_on or fact.first_on < known.first_on:
+                earlier.append(_dated_back(known, fact))
         value = FactsAdded(len(added), repeated)
         if not added and not earlier:
             return Decision(value=value)
@@ -149,6 +144,18 @@ class AddFactsOperation:
             events=(event,),
             value=value,
         )
+
+
+def _dated_back(known: Fact, fact: Fact) -> Fact:
+    return replace(
+        known,
+        first_on=min(fact.first_on, known.first_on),
+        happened_on=min(fact.happened_on, known.happened_on),
+        not_before=min(fact.not_before, known.not_before),
+        # Only when it happened is folded; a day on which it was shown before may prove something
+        # about the reports in between.
+        applied=known.applied and fact.happened_on >= known.happened_on,
+    )
 
 
 @frozen

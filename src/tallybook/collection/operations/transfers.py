@@ -1,4 +1,4 @@
-"""What news does to a transfer: an answer, report facts, a time-out, a release. Source: P2-P7."""
+"""What happens to a transfer beside reports: an answer, a time-out, a release. Source: P2-P7."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.moving import (
-    close_item,
     join_needs,
     move,
     open_item,
@@ -17,16 +16,9 @@ from tallybook.collection.rules import NOT_CONNECTED
 from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
-from tallybook.processor.model import (
-    Fact,
-    ItemKind,
-    OperatorItem,
-    Transfer,
-    TransferState,
-)
-from tallybook.processor.rules import IN_FLIGHT, MOVES, fold_facts
+from tallybook.processor.model import ItemKind, OperatorItem, Transfer, TransferState
+from tallybook.processor.rules import CONTESTED, IN_FLIGHT, MOVES
 from tallybook.processor.store import (
-    FACTS,
     FACTS_OF,
     ITEMS,
     OPEN_ITEMS_ABOUT,
@@ -67,9 +59,11 @@ class RecordAnswerOperation:
         transfer = command.transfer
         before = seen.row(TRANSFERS, transfer.id)
         ident = command.transaction_id
+        holds = ident is not None and seen.has_rows(TRANSFER_BY_TRANSACTION, ident)
+        holders = seen.rows(TRANSFER_BY_TRANSACTION, ident) if holds else []
         needs = Needs(
             look_up=((TRANSFER_BY_TRANSACTION, ident),) if ident else (),
-            lock=((TRANSFERS, transfer.id),),
+            lock=((TRANSFERS, transfer.id), *((TRANSFERS, holder.id) for holder in holders)),
             read=(
                 (OPEN_ITEMS_ABOUT, transfer.id),
                 *(((FACTS_OF, ident),) if ident else ()),
@@ -119,10 +113,25 @@ class RecordAnswerOperation:
             )
         if before.is_debit and {before.state, after.state} <= IN_FLIGHT:
             event = transfer_event(after)
-            return with_items(
-                view, after, Decision(changed=((TRANSFERS, after),), events=(event,)), extra, moment
-            )
-        return move(view, before, after, moment, ids, extra)
+            quiet = Decision(changed=((TRANSFERS, after),), events=(event,))
+            decision = with_items(view, after, quiet, extra, moment)
+        else:
+            decision = move(view, before, after, moment, ids, extra)
+        return _with_holder(view, decision, command) if collides else decision
+
+
+def _with_holder(view: View, decision: Decision, command: RecordAnswer) -> Decision:
+    """Mark who has the id: what reports say of it may be about either. Source: P7."""
+    other = view.one(TRANSFER_BY_TRANSACTION, command.transaction_id)
+    if other is None:
+        return decision
+    locked = view.row(TRANSFERS, other.id) if view.has_row(TRANSFERS, other.id) else None
+    marked = replace(locked or other, reason=CONTESTED)
+    return replace(
+        decision,
+        changed=(*decision.changed, (TRANSFERS, marked)),
+        events=(*decision.events, transfer_event(marked, "contested")),
+    )
 
 
 def _is_anothers(view: View, transfer: Transfer, transaction_id: str) -> bool:
@@ -166,97 +175,13 @@ def _answered(before: Transfer, command: RecordAnswer) -> Transfer:
             )
         case Answer.UNKNOWN:
             return replace(before, state=_S.UNKNOWN, reason=command.reason)
-        case Answer.REJECTED | Answer.NOT_CONNECTED:
-            reason = NOT_CONNECTED if command.answer is Answer.NOT_CONNECTED else command.reason
+        case Answer.NOT_CONNECTED:
+            return replace(before, state=_S.REJECTED, reason=NOT_CONNECTED)
+        case Answer.REJECTED:
+            # The Processor's own words prove nothing: what it says of a call has reached it.
+            said = command.reason
+            reason = f"said: {said}" if said == NOT_CONNECTED else said
             return replace(before, state=_S.REJECTED, reason=reason)
-
-
-@frozen
-class SettleTransfer:
-    """That reports may say something new of a transfer."""
-
-    transfer: Transfer
-    transaction_id: str
-
-
-class SettleTransferOperation:
-    """Folds all facts of a transaction and moves its transfer to what they come to."""
-
-    name = "collection.settle_transfer"
-
-    def needs(self, command: SettleTransfer, seen: View) -> Needs:
-        """Lock the transfer and what its business needs; read its facts under the lock."""
-        before = seen.row(TRANSFERS, command.transfer.id)
-        after = None
-        if before is not None and seen.has_rows(FACTS_OF, command.transaction_id):
-            facts = seen.rows(FACTS_OF, command.transaction_id)
-            after = _folded(before, facts)[0] if facts else before
-        return join_needs(
-            Needs(
-                lock=((TRANSFERS, command.transfer.id),),
-                read=(
-                    (FACTS_OF, command.transaction_id),
-                    (OPEN_ITEMS_ABOUT, command.transfer.id),
-                    (OPEN_ITEMS_ABOUT, command.transaction_id),
-                ),
-            ),
-            BUSINESSES.of(command.transfer.kind).needs(command.transfer, seen, after),
-        )
-
-    def decide(
-        self, view: View, command: SettleTransfer, moment: Moment, ids: Ids
-    ) -> Decision | Refusal:
-        """Fold and move; a contradiction, or news against a ruling, waits for a person."""
-        before = view.row(TRANSFERS, command.transfer.id)
-        assert before is not None
-        facts = view.rows(FACTS_OF, command.transaction_id)
-        fresh = [fact for fact in facts if not fact.applied]
-        if not fresh:
-            return Decision()
-        assert before.transaction_id == command.transaction_id
-        after, is_contradiction = _folded(before, facts)
-        answered = [*view.rows(OPEN_ITEMS_ABOUT, command.transaction_id)]
-        if not is_contradiction:
-            # An older report that came late may tell which of two facts was first.
-            about = view.rows(OPEN_ITEMS_ABOUT, before.id)
-            answered += (item for item in about if item.kind is ItemKind.CONTRADICTION)
-        applied = (
-            *((FACTS, replace(fact, applied=True)) for fact in fresh),
-            *((ITEMS, close_item(item, "answered_by_news", moment)) for item in answered),
-        )
-        extra: list[OperatorItem] = []
-        if is_contradiction:
-            extra.append(
-                open_item(
-                    ItemKind.CONTRADICTION,
-                    after,
-                    f"Reports contradict each other, or a ruling, about {command.transaction_id}:"
-                    f" it stays {after.state.value} until a person says otherwise.",
-                    moment,
-                    ids,
-                )
-            )
-        if after.state is before.state:
-            quiet = Decision(changed=applied, events=(transfer_event(after, "reported"),))
-            return with_items(view, after, quiet, extra, moment)
-        after = replace(after, resolved_at=moment.now)
-        decision = move(view, before, after, moment, ids, extra)
-        return replace(decision, changed=(*decision.changed, *applied))
-
-
-def _folded(before: Transfer, facts: list[Fact]) -> tuple[Transfer, bool]:
-    """Give the transfer after its facts, and whether a person must look at them."""
-    folded = fold_facts(facts)
-    state = folded.state
-    assert state is not None, "there are facts"
-    if before.is_ruled and state is not before.state:
-        return before, True
-    if state is before.state or state not in MOVES[before.state]:
-        return before, folded.is_contradiction
-    after = replace(
-        before, state=state, held=False, reason=folded.reason, resolved_on=folded.resolved_on
-    )
-    return after, folded.is_contradiction
 
 
 @frozen
@@ -268,7 +193,11 @@ class MarkTransfer:
 
 
 class TimeOutOperation:
-    """Marks a transfer that none of the reports showed; a debit's amount is held. Source: A9."""
+    """Marks a transfer that none of the reports showed; a debit's amount is held. Source: A9.
+
+    Time does not undo a person's word: what was confirmed becomes an operator item instead, and so
+    does what reports may have shown as another's (P7).
+    """
 
     name = "collection.time_out"
 
@@ -282,8 +211,12 @@ class TimeOutOperation:
         """Time it out, unless news came first."""
         before = view.row(TRANSFERS, command.transfer.id)
         assert before is not None
-        if before.state is not _S.ACCEPTED or before.is_ruled:
+        if before.state is not _S.ACCEPTED:
             return Decision()
+        if _is_disputed(view, before):
+            return Decision()
+        if before.is_ruled or before.reason == CONTESTED:
+            return self._ask(view, before, moment, ids)
         after = replace(
             before,
             state=_S.TIMED_OUT,
@@ -298,6 +231,25 @@ class TimeOutOperation:
             " It may have been executed all the same."
         )
         return move(view, before, after, moment, ids, [open_item(kind, after, detail, moment, ids)])
+
+    @staticmethod
+    def _ask(view: View, before: Transfer, moment: Moment, ids: Ids) -> Decision:
+        if any(item.kind is ItemKind.GAP for item in view.rows(OPEN_ITEMS_ABOUT, before.id)):
+            return Decision()
+        detail = (
+            f"No report showed this {before.direction.value} sent on {before.sent_on} as"
+            f" {before.transaction_id}, though a person confirmed it, or the Processor gave the id"
+            " to another too: say what became of it."
+        )
+        item = open_item(ItemKind.GAP, before, detail, moment, ids)
+        event = transfer_event(before, "not_shown")
+        return Decision(added=((ITEMS, item),), events=(event,))
+
+
+def _is_disputed(view: View, transfer: Transfer) -> bool:
+    """Tell whether reports did show it, and a person is asked what they mean."""
+    about = view.rows(OPEN_ITEMS_ABOUT, transfer.id)
+    return any(item.kind is ItemKind.CONTRADICTION for item in about)
 
 
 class ReleaseHoldOperation:
@@ -315,7 +267,7 @@ class ReleaseHoldOperation:
         """Release the hold, unless it was before."""
         before = view.row(TRANSFERS, command.transfer.id)
         assert before is not None
-        if not before.held:
+        if not before.held or _is_disputed(view, before):
             return Decision()
         after = replace(before, held=False)
         return move(view, before, after, moment, ids, [], event="released")
@@ -362,7 +314,6 @@ def marking_needs(command: MarkTransfer, seen: View, state: TransferState) -> Ne
 
 
 RECORD_ANSWER = RecordAnswerOperation()
-SETTLE_TRANSFER = SettleTransferOperation()
 TIME_OUT = TimeOutOperation()
 RELEASE_HOLD = ReleaseHoldOperation()
 EXPIRE_INTENT = ExpireIntentOperation()

@@ -15,12 +15,16 @@ from tallybook.collection.operations.reports import OPEN_ITEM, OpenItem
 from tallybook.collection.operations.transfers import MarkTransfer
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.processor.model import Fact, ItemKind, Transfer, TransferState
-from tallybook.processor.rules import covered_days, has_timed_out, match_orphan
+from tallybook.processor.queries import list_nameless
+from tallybook.processor.rules import covered_days, has_timed_out, match_orphan, may_be_shown
 from tallybook.writer.model import Command
 
 
 async def match_orphans(context: CollectionContext) -> int:
-    """Give orphan rows to the unknown transfers they identify; the rest wait for a person.
+    """Give orphan rows to the transfers without an id that they identify.
+
+    The rest wait for a person. A transfer that a person confirmed without its id is one of them:
+    else its row would go to another that is equal and of which nothing is known.
 
     Returns: how many orphans are new operator items.
     """
@@ -30,7 +34,7 @@ async def match_orphans(context: CollectionContext) -> int:
             orphans = queries.list_orphans(connection)
             if not orphans:
                 return [], [], {}
-            unknowns = queries.list_in_state(connection, TransferState.UNKNOWN)
+            unknowns = list_nameless(connection)
             accounts = sorted({transfer.bank_account_id for transfer in unknowns})
             return orphans, unknowns, dict(queries.account_hashes(connection, accounts))
 
@@ -59,6 +63,8 @@ async def match_orphans(context: CollectionContext) -> int:
 async def rule_absent(context: CollectionContext, run_on: date) -> int:
     """Rule unknown transfers not executed that complete, identifying reports never showed.
 
+    None is while a row of its time is unexplained, for that may be it.
+
     Returns: how many.
     """
 
@@ -69,15 +75,37 @@ async def rule_absent(context: CollectionContext, run_on: date) -> int:
                 return []
             oldest = min(transfer.sent_on for transfer in unknowns)
             covered = covered_days(queries.list_rich_days(connection, since=oldest))
+            orphans = queries.list_orphans(connection)
             return [
                 transfer
                 for transfer in unknowns
                 if has_timed_out(transfer.sent_on, run_on, covered)
+                and not may_be_shown(transfer.sent_on, orphans)
             ]
 
     absent = await asyncio.to_thread(load)
     commands = [Command(RULE_ABSENT, MarkTransfer(transfer)) for transfer in absent]
     return sum(1 for outcome in await context.door.ask_chunk(commands) if outcome.value)
+
+
+def gap_item(transfer: Transfer) -> Command:
+    """Make the item about a transfer that no report can tell of any more. Source: P5."""
+    detail = (
+        f"No complete report covers a day that could have shown this {transfer.direction.value}"
+        f" sent on {transfer.sent_on}: what became of it can't be told from reports any more."
+    )
+    return Command(
+        OPEN_ITEM,
+        OpenItem(
+            ItemKind.GAP,
+            transfer.id,
+            detail,
+            transfer_id=transfer.id,
+            subject_id=transfer.subject_id,
+            customer_id=transfer.customer_id,
+            transfer_kind=transfer.kind,
+        ),
+    )
 
 
 def _orphan_item(fact: Fact) -> Command:

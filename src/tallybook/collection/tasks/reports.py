@@ -6,9 +6,9 @@ import asyncio
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tallybook.collection.operations.reports import (
     ADD_FACTS,
@@ -25,11 +25,13 @@ from tallybook.collection.queries import (
     list_unread_reports,
 )
 from tallybook.collection.tasks.context import CollectionContext
+from tallybook.customers.rules import normalise_number
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Fact, Report, ReportState
+from tallybook.processor.queries import list_complete
 from tallybook.processor.report_reader import ReportRow, ReportStream
-from tallybook.processor.rules import WINDOW_DAYS, earliest_day
+from tallybook.processor.rules import WINDOW_DAYS, earliest_day, row_days
 from tallybook.writer.model import Command
 
 FACTS_A_COMMAND = 2_000
@@ -56,6 +58,26 @@ async def take_report(
     return await _read_in(context, report, raw), True
 
 
+async def _judge_later_ones(context: CollectionContext, report: Report) -> None:
+    """Judge complete reports of the days after a late one again: it may tell what they hide.
+
+    Their facts are known; read once more, they are counted anew. Source: P4, T4.
+    """
+
+    def load() -> list[Report]:
+        with context.database.reader() as connection:
+            last = report.report_on + timedelta(days=WINDOW_DAYS - 1)
+            return list_complete(connection, after=report.report_on, until=last)
+
+    for each in await asyncio.to_thread(load):
+        await _read_in(context, each, _unpacked(context, each), is_again=True)
+
+
+def _unpacked(context: CollectionContext, report: Report) -> bytes:
+    place = report_context(report.report_on, report.sha256)
+    return zlib.decompress(context.secrets.unseal_bytes(report.raw_sealed, context=place))
+
+
 async def _in_thread(size: int, work: Callable[[], T]) -> T:
     """Do work on so many bytes in a thread of the pool, unless it takes less than going there."""
     return work() if size < SMALL_BYTES else await asyncio.to_thread(work)
@@ -70,14 +92,13 @@ async def read_in_unread(context: CollectionContext) -> int:
 
     unread = await asyncio.to_thread(load)
     for report in unread:
-        packed = context.secrets.unseal_bytes(
-            report.raw_sealed, context=report_context(report.report_on, report.sha256)
-        )
-        await _read_in(context, report, zlib.decompress(packed))
+        await _read_in(context, report, _unpacked(context, report))
     return len(unread)
 
 
-async def _read_in(context: CollectionContext, report: Report, raw: bytes) -> Report:
+async def _read_in(
+    context: CollectionContext, report: Report, raw: bytes, *, is_again: bool = False
+) -> Report:
     def expectations() -> tuple[int, date]:
         with context.database.reader() as connection:
             start = report.report_on - timedelta(days=WINDOW_DAYS - 1)
@@ -90,20 +111,23 @@ async def _read_in(context: CollectionContext, report: Report, raw: bytes) -> Re
     to_repeat, not_before = await asyncio.to_thread(expectations)
     stream = ReportStream(raw)
     rows = new = repeated = 0
-    seen: set[int] = set()
-    chunks = _fact_chunks(context, stream, report.report_on, not_before, seen)
+    reader = _FactReader(context, report.report_on, not_before)
+    chunks = reader.read(stream)
     while True:
         part = await _in_thread(len(raw), lambda: next(chunks, None))
         if part is None:
             break
-        count, facts = part
-        rows += count
-        if facts:
-            command = Command(ADD_FACTS, AddFacts(report.id, report.report_on, tuple(facts)))
+        rows += part.rows_count
+        if part.facts or part.again:
+            asked = AddFacts(report.id, report.report_on, part.facts, part.again)
+            command = Command(ADD_FACTS, asked)
             (outcome,) = await context.door.ask_chunk([command])
             added: FactsAdded = outcome.value
             new += added.new_count
             repeated += added.repeated_count
+    if not is_again:
+        # Before this one is judged: who dies here finds it unread, and goes on.
+        await _judge_later_ones(context, report)
     judged = await context.door.ask(
         Command(
             JUDGE_REPORT,
@@ -111,9 +135,9 @@ async def _read_in(context: CollectionContext, report: Report, raw: bytes) -> Re
                 report.id,
                 ended=stream.ended,
                 rows_count=rows,
-                new_count=new,
+                new_count=report.new_count + new,
                 missing_count=max(0, to_repeat - repeated),
-                is_rich=stream.is_rich,
+                is_rich=stream.is_rich and reader.tells_apart,
                 problems=json.dumps(stream.problems[:100]),
             ),
         )
@@ -122,41 +146,89 @@ async def _read_in(context: CollectionContext, report: Report, raw: bytes) -> Re
     return result
 
 
-def _fact_chunks(
-    context: CollectionContext,
-    stream: ReportStream,
-    report_on: date,
-    not_before: date,
-    seen: set[int],
-) -> Iterator[tuple[int, Sequence[Fact]]]:
-    """Turn rows into distinct facts, a bounded number at a time."""
-    for rows in stream:
-        for start in range(0, len(rows), FACTS_A_COMMAND):
-            part = rows[start : start + FACTS_A_COMMAND]
-            facts: list[Fact] = []
-            for row in part:
-                # Only a hash is kept of what was seen: a report may have a million rows.
-                mark = hash((row.transaction_id, row.result))
-                if mark not in seen:
-                    seen.add(mark)
-                    facts.append(_fact(context, row, report_on, not_before))
-            yield len(part), facts
+class _Piece(NamedTuple):
+    """A piece of a report."""
+
+    rows_count: int
+    facts: tuple[Fact, ...]
+    again: tuple[Fact, ...]
+    """Those that the report has named in an earlier piece, with a later date."""
 
 
-def _fact(context: CollectionContext, row: ReportRow, report_on: date, not_before: date) -> Fact:
-    happened_on = row.date if row.date is not None and row.date <= report_on else report_on
-    return Fact(
-        transaction_id=row.transaction_id,
-        result=row.result,
-        first_on=report_on,
-        happened_on=happened_on,
-        not_before=happened_on if row.date is not None else not_before,
-        applied=False,
-        amount_minor=_amount(row.amount, context.currency),
-        account_hash=context.secrets.keyed_hash(_normal(row.account)) if row.account else None,
-        direction=row.direction,
-        reason=(row.reason or None) and row.reason[:200],
-    )
+_BACK_BITS = 3
+_BACK_MASK = 2**_BACK_BITS - 1
+"""Beside a row's content, how many days before the report it is dated: not more than five."""
+
+
+class _FactReader:
+    """Turns rows into distinct facts, and sees whether the rows tell transfers apart."""
+
+    def __init__(self, context: CollectionContext, report_on: date, not_before: date) -> None:
+        self._context = context
+        self._report_on = report_on
+        self._not_before = not_before
+        # Only hashes are kept of what was seen: a report may have a million rows.
+        self._seen: dict[int, int] = {}
+        """By what it names: its content, and how far back the earliest row of it is dated."""
+        self.tells_apart = True
+        """Whether each row so far says of which account and amount it is, and which way.
+
+        A cell that is empty, masked, or no amount of the currency says nothing; and one id with two
+        contents is two transfers, of which only one can be known by it.
+        """
+
+    def read(self, stream: ReportStream) -> Iterator[_Piece]:
+        """Give the facts, a bounded number of rows at a time."""
+        for rows in stream:
+            for start in range(0, len(rows), FACTS_A_COMMAND):
+                part = rows[start : start + FACTS_A_COMMAND]
+                facts: dict[int, Fact] = {}
+                again: dict[int, Fact] = {}
+                for row in part:
+                    self._take(row, facts, again)
+                yield _Piece(len(part), tuple(facts.values()), tuple(again.values()))
+
+    def _take(self, row: ReportRow, facts: dict[int, Fact], again: dict[int, Fact]) -> None:
+        """Keep a row that is new, or that dates back what was kept: rows have no order (0003)."""
+        mark = hash((row.transaction_id, row.result))
+        content = hash((row.amount, row.account, row.direction))
+        known = self._seen.get(mark)
+        if known is not None:
+            self.tells_apart &= known >> _BACK_BITS == content
+            if row.date is None:
+                return
+        happened_on, not_before = row_days(row.date, self._report_on, self._not_before)
+        back = (self._report_on - happened_on).days
+        if known is not None and back <= known & _BACK_MASK:
+            return
+        self._seen[mark] = (content << _BACK_BITS) | back
+        fact = self._fact(row, happened_on, not_before)
+        self.tells_apart &= None not in (fact.amount_minor, fact.account_hash, fact.direction)
+        # What is asked for together is kept together: the database has a fact once.
+        (facts if known is None or mark in facts else again)[mark] = fact
+
+    def _fact(self, row: ReportRow, happened_on: date, not_before: date) -> Fact:
+        return Fact(
+            transaction_id=row.transaction_id,
+            result=row.result,
+            first_on=self._report_on,
+            happened_on=happened_on,
+            not_before=not_before,
+            applied=False,
+            amount_minor=_amount(row.amount, self._context.currency),
+            account_hash=self._account_hash(row.account),
+            direction=row.direction,
+            reason=(row.reason or None) and row.reason[:200],
+        )
+
+    def _account_hash(self, text: str | None) -> str | None:
+        if text is None:
+            return None
+        try:
+            number = normalise_number(text)
+        except Refused:
+            return None
+        return None if _MASKED in number else self._context.secrets.keyed_hash(number)
 
 
 def _amount(text: str | None, currency: str) -> int | None:
@@ -168,8 +240,8 @@ def _amount(text: str | None, currency: str) -> int | None:
         return None
 
 
-def _normal(number: str) -> str:
-    return number.replace(" ", "").replace("-", "").upper()
+_MASKED = "XXX"
+"""How some write the digits of an account that they do not show."""
 
 
 def report_context(report_on: date, digest: str) -> str:

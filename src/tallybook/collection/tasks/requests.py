@@ -66,6 +66,10 @@ async def request_report(
         if report_on is not None and report_on > today:
             details = {"today": today.isoformat()}
             raise Refused(Refusal("date_in_future", param="report_on", details=details))
+        if raw is None and report_on not in (None, today):
+            # What is downloaded shows today's window, and would claim to cover another.
+            details = {"report_on": str(report_on)}
+            raise Refused(Refusal("report_file_needed", param="report_on", details=details))
         return await _take_and_settle(context, raw, report_on or today)
 
     digest = None if raw is None else hashlib.sha256(raw).hexdigest()
@@ -80,6 +84,9 @@ async def _take_and_settle(context: CollectionContext, raw: bytes | None, report
         except ReportUnavailable as unavailable:
             details = {"reason": unavailable.reason}
             raise Refused(Refusal("processor_unavailable", details=details)) from None
+        if report_on != context.clock.today():
+            # It came after midnight: nobody can tell of which of the two days it is.
+            raise Refused(Refusal("processor_unavailable", details={"reason": "date_over"}))
     report, is_new = await take_report(context, raw, report_on)
     problems = report_view(report)["problems"]
     if report.state is ReportState.INCOMPLETE and report.rows_count == 0 and problems:

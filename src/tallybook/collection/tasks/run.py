@@ -22,7 +22,7 @@ from tallybook.collection.operations.transfers import RELEASE_HOLD, TIME_OUT, Ma
 from tallybook.collection.tasks import due
 from tallybook.collection.tasks.capping import Capping
 from tallybook.collection.tasks.context import CollectionContext
-from tallybook.collection.tasks.matching import rule_absent
+from tallybook.collection.tasks.matching import gap_item, rule_absent
 from tallybook.collection.tasks.reading import read, read_chunks, work_through
 from tallybook.collection.tasks.reports import read_in_unread, take_report
 from tallybook.collection.tasks.sending import CHUNK, expire_intents, send_due
@@ -59,6 +59,9 @@ KEEP_SECONDS = 15
 _STOPPED = "stopped"
 """Why a run sent nothing, or no more: sending is stopped, or the book is a restored copy."""
 
+_MISSED = "missed"
+"""Why a run sent nothing, or no more: its date is over. Source: A11."""
+
 _DAY = timedelta(days=1)
 
 
@@ -75,8 +78,9 @@ async def run_day(
 ) -> RunDone:
     """Run a business date, after catching up the dates that were missed before it.
 
-    A missed date sends nothing: what was due then goes out in the runs to come, one a run (A11).
-    Where days are played ahead of today none is missed, and each is run in full.
+    A date that is over sends nothing, whoever asks for it: what was due then goes out in the runs
+    to come, one a run (A11). Where days are played ahead of today none is over, and each is run in
+    full.
 
     Raises: Refused `run_out_of_order`, `run_in_progress`, `run_in_future`.
     """
@@ -87,8 +91,7 @@ async def run_day(
     done: RunDone | None = None
     for each in await _dates_to_run(context, day):
         context.go_on_from(each)
-        is_missed = each != day and each < today
-        done = await _DailyRun(context, each, progress, catches_up=is_missed).run()
+        done = await _DailyRun(context, each, progress).run()
     assert done is not None
     return done
 
@@ -121,13 +124,10 @@ class _DailyRun:
     and finds nothing where it was done.
     """
 
-    def __init__(
-        self, context: CollectionContext, day: date, progress: Progress, *, catches_up: bool
-    ) -> None:
+    def __init__(self, context: CollectionContext, day: date, progress: Progress) -> None:
         self._context = context
         self._day = day
         self._progress = progress
-        self._catches_up = catches_up
         self._holder = this_process()
         self._kept_at = context.clock.monotonic()
         self._report: dict[str, Any] = {"status": "none"}
@@ -144,7 +144,7 @@ class _DailyRun:
         await self._mark_by_time()
         await self._work_of_businesses()
         await self._start_again()
-        stopped = "missed" if self._catches_up else await self._send()
+        stopped = await self._send()
         summary = {
             "report": self._report,
             "settled": self._settled.shown(),
@@ -157,6 +157,14 @@ class _DailyRun:
         if finished is None:
             raise Refused(Refusal("run_in_progress"))
         return RunDone(run_view(finished), was_finished=False)
+
+    def _is_over(self) -> bool:
+        """Tell whether the date is over by now: it was missed, or midnight came meanwhile.
+
+        Then today's report is yet to be taken, and till then time proves nothing (T4); nothing is
+        sent either, for today's run sends what is due, one debit a run (A11).
+        """
+        return self._day < self._context.clock.today()
 
     async def _start(self) -> tuple[Run, bool]:
         job = await read(self._context, lambda connection: queries.find_job(connection, DAILY))
@@ -190,13 +198,17 @@ class _DailyRun:
         self._progress.begin("report")
         await expire_intents(self._context)
         await read_in_unread(self._context)
-        if self._catches_up:
+        if self._is_over():
             # Today's report can't be had for a day that is over, and today's run takes it.
             return
         try:
             raw = await self._context.processor.download_report()
         except ReportUnavailable as unavailable:
             self._report = {"status": "unavailable", "reason": unavailable.reason}
+            return
+        if self._is_over():
+            # It came after midnight: nobody can tell of which of the two days it is.
+            self._report = {"status": "unavailable", "reason": "date_over"}
             return
         report, _ = await take_report(self._context, raw, self._day)
         self._report = {
@@ -212,7 +224,9 @@ class _DailyRun:
         self._settled, self._moved = done.settled, done.moved
 
     async def _mark_by_time(self) -> None:
-        """Time out, find gaps, and release holds. Source: P5, A9."""
+        """Time out, find gaps, and release holds; not before today's report. Source: P5, A9, T4."""
+        if self._is_over():
+            return
 
         def load(
             connection: Connection,
@@ -251,7 +265,7 @@ class _DailyRun:
     async def _open_gaps(self, day: date) -> None:
         async with aclosing(read_chunks(self._context, queries.stream_accepted_of(day))) as chunks:
             async for transfers in chunks:
-                opened = await self._context.door.ask_chunk([_gap_item(each) for each in transfers])
+                opened = await self._context.door.ask_chunk([gap_item(each) for each in transfers])
                 for outcome in opened:
                     if outcome.value:
                         self._moved.add("gap")
@@ -287,10 +301,14 @@ class _DailyRun:
         await self._context.door.ask(Command(OPEN_ITEM, item))
         return "reports_missing"
 
-    async def _send(self) -> str | None:
+    def _why_not(self) -> str | None:
+        if self._is_over():
+            return _MISSED
+        return None if self._context.sending.is_open() else _STOPPED
 
-        if not self._context.sending.is_open():
-            return _STOPPED
+    async def _send(self) -> str | None:
+        if (stopped := self._why_not()) is not None:
+            return stopped
 
         def load(connection: Connection) -> tuple[int, Capping] | None:
             if self._are_reports_missing(connection):
@@ -317,8 +335,8 @@ class _DailyRun:
                     return "not_connected" if self._context.sending.is_open() else _STOPPED
                 if capping.is_run_over:
                     return "run_capped"
-                if not self._context.sending.is_open():
-                    return _STOPPED
+                if (stopped := self._why_not()) is not None:
+                    return stopped
                 self._progress.advance(len(rows))
                 await self._still_ours()
         return None
@@ -333,6 +351,8 @@ class _DailyRun:
         )
 
         async def send(rows: list[due.DueRow]) -> list[tuple[Transfer, Sent]]:
+            if self._is_over():
+                return []
             admitted, items = capping.admit(rows)
             await self._context.door.ask_chunk(items)
             return await send_due(self._context, admitted, run_on=self._day, sender=self._holder)
@@ -343,6 +363,8 @@ class _DailyRun:
 
     async def _start_again(self) -> None:
         """Let sending start by itself once reports account for what a restored copy lost."""
+        if self._is_over():
+            return
 
         def load(connection: Connection) -> Sending | None:
             sending = find_sending(connection)
@@ -366,25 +388,6 @@ class _DailyRun:
         asked = SetSending(SendingState.OPEN, reason, "tallybook", only_from=sending)
         await self._context.door.ask(Command(SET_SENDING, asked))
         self._context.sending.look_again()
-
-
-def _gap_item(transfer: Transfer) -> Command:
-    detail = (
-        f"No complete report covers a day that could have shown this {transfer.direction.value}"
-        f" sent on {transfer.sent_on}: what became of it can't be told from reports any more."
-    )
-    return Command(
-        OPEN_ITEM,
-        OpenItem(
-            ItemKind.GAP,
-            transfer.id,
-            detail,
-            transfer_id=transfer.id,
-            subject_id=transfer.subject_id,
-            customer_id=transfer.customer_id,
-            transfer_kind=transfer.kind,
-        ),
-    )
 
 
 def _sent_as(sent: Sent) -> str:

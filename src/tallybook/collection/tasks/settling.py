@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from tallybook.collection import queries
-from tallybook.collection.operations.transfers import SETTLE_TRANSFER, SettleTransfer
+from tallybook.collection.operations.settling import SETTLE_TRANSFER, SettleTransfer
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.matching import match_orphans
 from tallybook.collection.tasks.reading import read, read_chunks, work_through
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.processor.model import Transfer, TransferState
+from tallybook.processor.queries import do_rows_tell_accounts
 from tallybook.writer.model import Command, Outcome
 
 
@@ -77,11 +78,25 @@ async def settle(
     if not unapplied:
         return done
     orphans = await match_orphans(context)
+    tell_accounts = await read(context, do_rows_tell_accounts)
 
     async def settle_chunk(transfers: list[Transfer]) -> list[Outcome]:
+        hashes: Mapping[str, str] = {}
+        if tell_accounts:
+            accounts = sorted({transfer.bank_account_id for transfer in transfers})
+            hashes = await read(
+                context, lambda connection: queries.account_hashes(connection, accounts)
+            )
         return await context.door.ask_chunk(
             [
-                Command(SETTLE_TRANSFER, SettleTransfer(transfer, transfer.transaction_id or ""))
+                Command(
+                    SETTLE_TRANSFER,
+                    SettleTransfer(
+                        transfer,
+                        transfer.transaction_id or "",
+                        hashes.get(transfer.bank_account_id),
+                    ),
+                )
                 for transfer in transfers
             ]
         )
