@@ -20,6 +20,7 @@ from tallybook.processor.model import (
     Fact,
     ItemKind,
     OperatorItem,
+    Result,
     Transfer,
     TransferState,
 )
@@ -71,7 +72,11 @@ class SettleTransferOperation:
             after = _judged(before, facts, command).after
         return join_needs(
             Needs(
-                lock=((TRANSFERS, command.transfer.id),),
+                lock=(
+                    (TRANSFERS, command.transfer.id),
+                    # They are marked as applied, while another process may bring them once more.
+                    *((FACTS, (command.transaction_id, result)) for result in Result),
+                ),
                 read=(
                     (FACTS_OF, command.transaction_id),
                     (OPEN_ITEMS_ABOUT, command.transfer.id),

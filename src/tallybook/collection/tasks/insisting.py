@@ -65,6 +65,14 @@ async def ask_all(door: Door, commands: Sequence[Command]) -> list[Outcome]:
     return outcomes
 
 
+async def ask_one(door: Door, command: Command) -> Outcome:
+    """Ask for a write that a run can't do without. Raises: Refused where it was not decided."""
+    outcome = await door.ask(command)
+    if outcome.refusal is not None and outcome.refusal.code in _UNDECIDED:
+        raise Refused(outcome.refusal)
+    return outcome
+
+
 def refuse_trouble(outcomes: Sequence[Outcome]) -> None:
     """See that the database took a chunk. A command that broke by itself stops no others.
 

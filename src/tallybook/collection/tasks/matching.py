@@ -14,6 +14,7 @@ from tallybook.collection.operations.matching import (
 from tallybook.collection.operations.reports import OPEN_ITEM, OpenItem
 from tallybook.collection.operations.transfers import MarkTransfer
 from tallybook.collection.tasks.context import CollectionContext
+from tallybook.collection.tasks.insisting import ask_all
 from tallybook.processor.model import Fact, ItemKind, Transfer, TransferState
 from tallybook.processor.queries import list_nameless
 from tallybook.processor.rules import covered_days, has_timed_out, match_orphan, may_be_shown
@@ -52,7 +53,7 @@ async def match_orphans(context: CollectionContext) -> int:
             commands.append(Command(MATCH_ORPHAN, MatchOrphan(transfer, fact.transaction_id)))
         else:
             commands.append(_orphan_item(fact))
-    outcomes = await context.door.ask_chunk(commands)
+    outcomes = await ask_all(context.door, commands)
     return sum(
         1
         for command, outcome in zip(commands, outcomes, strict=True)
@@ -85,7 +86,7 @@ async def rule_absent(context: CollectionContext, run_on: date) -> int:
 
     absent = await asyncio.to_thread(load)
     commands = [Command(RULE_ABSENT, MarkTransfer(transfer)) for transfer in absent]
-    return sum(1 for outcome in await context.door.ask_chunk(commands) if outcome.value)
+    return sum(1 for outcome in await ask_all(context.door, commands) if outcome.value)
 
 
 def gap_item(transfer: Transfer) -> Command:

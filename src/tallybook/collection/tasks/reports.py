@@ -25,6 +25,7 @@ from tallybook.collection.queries import (
     list_unread_reports,
 )
 from tallybook.collection.tasks.context import CollectionContext
+from tallybook.collection.tasks.insisting import ask_all, ask_one
 from tallybook.customers.rules import normalise_number
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refused
@@ -51,7 +52,8 @@ async def take_report(
     digest = hashlib.sha256(raw).hexdigest()
     packed = await _in_thread(len(raw), lambda: zlib.compress(raw, 1))
     sealed = context.secrets.seal_bytes(packed, context=report_context(report_on, digest))
-    taken = await context.door.ask(Command(TAKE_REPORT, TakeReport(report_on, digest, sealed)))
+    asked = TakeReport(report_on, digest, sealed)
+    taken = await ask_one(context.door, Command(TAKE_REPORT, asked))
     report: Report = taken.value
     if report.state is not ReportState.TAKEN:
         return report, False
@@ -121,14 +123,15 @@ async def _read_in(
         if part.facts or part.again:
             asked = AddFacts(report.id, report.report_on, part.facts, part.again)
             command = Command(ADD_FACTS, asked)
-            (outcome,) = await context.door.ask_chunk([command])
+            (outcome,) = await ask_all(context.door, [command])
             added: FactsAdded = outcome.value
             new += added.new_count
             repeated += added.repeated_count
     if not is_again:
         # Before this one is judged: who dies here finds it unread, and goes on.
         await _judge_later_ones(context, report)
-    judged = await context.door.ask(
+    judged = await ask_one(
+        context.door,
         Command(
             JUDGE_REPORT,
             JudgeReport(
@@ -140,7 +143,7 @@ async def _read_in(
                 is_rich=stream.is_rich and reader.tells_apart,
                 problems=json.dumps(stream.problems[:100]),
             ),
-        )
+        ),
     )
     result: Report = judged.value
     return result

@@ -32,8 +32,8 @@ COPY_SECONDS = 60
 The work may be done twice, and a process that began it may have died.
 """
 
-_MACHINE_TROUBLE = 500
-_UNAVAILABLE = 503
+_TROUBLE = 500
+"""From here on a status tells of trouble of ours or the Processor's: no reply for ever."""
 
 
 async def request_run(
@@ -117,7 +117,7 @@ async def _once(
             pass
     result = await _result(work)
     if isinstance(result, Refusal) and (
-        result.kind.status in (_MACHINE_TROUBLE, _UNAVAILABLE)
+        result.kind.status >= _TROUBLE
         # Whoever began it may be at work still, and theirs will be the reply.
         or (begun.replayed and result.kind.retry)
     ):

@@ -22,6 +22,7 @@ from tallybook.collection.operations.transfers import RELEASE_HOLD, TIME_OUT, Ma
 from tallybook.collection.tasks import due
 from tallybook.collection.tasks.capping import Capping
 from tallybook.collection.tasks.context import CollectionContext
+from tallybook.collection.tasks.insisting import ask_all, ask_one
 from tallybook.collection.tasks.matching import gap_item, rule_absent
 from tallybook.collection.tasks.reading import read, read_chunks, work_through
 from tallybook.collection.tasks.reports import read_in_unread, take_report
@@ -180,7 +181,7 @@ class _DailyRun:
     async def _finish(self, summary: str) -> Run | None:
         """Finish the run; None where another process has taken it over."""
         command = Command(KEEP_RUN, KeepRun(self._day, self._holder, summary))
-        outcome = await self._context.door.ask(command)
+        outcome = await ask_one(self._context.door, command)
         return outcome.value or None
 
     async def _still_ours(self) -> None:
@@ -189,7 +190,7 @@ class _DailyRun:
             return
         self._kept_at = self._context.clock.monotonic()
         command = Command(KEEP_RUN, KeepRun(self._day, self._holder))
-        if not (await self._context.door.ask(command)).value:
+        if not (await ask_one(self._context.door, command)).value:
             raise Refused(Refusal("run_in_progress"))
 
     # -- (1) the report
@@ -256,7 +257,7 @@ class _DailyRun:
         async with aclosing(read_chunks(self._context, stream)) as chunks:
             async for transfers in chunks:
                 commands = [Command(operation, MarkTransfer(transfer)) for transfer in transfers]
-                outcomes = await self._context.door.ask_chunk(commands)
+                outcomes = await ask_all(self._context.door, commands)
                 for transfer, outcome in zip(transfers, outcomes, strict=True):
                     if isinstance(outcome.value, Transfer):
                         self._moved.add(name, transfer)
@@ -265,7 +266,7 @@ class _DailyRun:
     async def _open_gaps(self, day: date) -> None:
         async with aclosing(read_chunks(self._context, queries.stream_accepted_of(day))) as chunks:
             async for transfers in chunks:
-                opened = await self._context.door.ask_chunk([gap_item(each) for each in transfers])
+                opened = await ask_all(self._context.door, [gap_item(each) for each in transfers])
                 for outcome in opened:
                     if outcome.value:
                         self._moved.add("gap")
@@ -275,7 +276,7 @@ class _DailyRun:
         for kind, work in BUSINESSES.daily.items():
             stream = partial(work, day=self._day)
             async for commands in read_chunks(self._context, stream):
-                outcomes = await self._context.door.ask_chunk(commands)
+                outcomes = await ask_all(self._context.door, commands)
                 for outcome in outcomes:
                     if outcome.value:
                         self._told.add(f"{kind.value}s")
@@ -298,7 +299,7 @@ class _DailyRun:
             " override to let debits go out for three days without."
         )
         item = OpenItem(ItemKind.REPORTS_MISSING, REPORTS_ABOUT, detail)
-        await self._context.door.ask(Command(OPEN_ITEM, item))
+        await ask_one(self._context.door, Command(OPEN_ITEM, item))
         return "reports_missing"
 
     def _why_not(self) -> str | None:
@@ -354,7 +355,7 @@ class _DailyRun:
             if self._is_over():
                 return []
             admitted, items = capping.admit(rows)
-            await self._context.door.ask_chunk(items)
+            await ask_all(self._context.door, items)
             return await send_due(self._context, admitted, run_on=self._day, sender=self._holder)
 
         return work_through(chunks, send, at_once=width)
@@ -386,7 +387,7 @@ class _DailyRun:
             " more, and nothing in them is unexplained"
         )
         asked = SetSending(SendingState.OPEN, reason, "tallybook", only_from=sending)
-        await self._context.door.ask(Command(SET_SENDING, asked))
+        await ask_one(self._context.door, Command(SET_SENDING, asked))
         self._context.sending.look_again()
 
 

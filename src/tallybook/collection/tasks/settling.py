@@ -10,6 +10,7 @@ from typing import Any
 from tallybook.collection import queries
 from tallybook.collection.operations.settling import SETTLE_TRANSFER, SettleTransfer
 from tallybook.collection.tasks.context import CollectionContext
+from tallybook.collection.tasks.insisting import ask_all
 from tallybook.collection.tasks.matching import match_orphans
 from tallybook.collection.tasks.reading import read, read_chunks, work_through
 from tallybook.kernel.money import format_amount
@@ -87,7 +88,8 @@ async def settle(
             hashes = await read(
                 context, lambda connection: queries.account_hashes(connection, accounts)
             )
-        return await context.door.ask_chunk(
+        return await ask_all(
+            context.door,
             [
                 Command(
                     SETTLE_TRANSFER,
@@ -98,7 +100,7 @@ async def settle(
                     ),
                 )
                 for transfer in transfers
-            ]
+            ],
         )
 
     chunks = _by_plan(read_chunks(context, queries.stream_unsettled))
