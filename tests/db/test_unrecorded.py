@@ -1,6 +1,7 @@
 """What came of a call is recorded for certain: the money has moved, whatever the database does."""
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,16 +10,21 @@ import pytest
 from tallybook.advances.operations.begin import BeginAdvance
 from tallybook.advances.tasks.perform import perform_advance
 from tallybook.ambient.clock import ManualClock
-from tallybook.collection.operations.transfers import RECORD_ANSWER
+from tallybook.collection.operations.sending import SEND_INSTALLMENT
+from tallybook.collection.operations.transfers import RECORD_ANSWER, TIME_OUT
 from tallybook.collection.tasks import insisting
 from tallybook.customers.rules import normalise_number
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.processor.model import ItemKind
+from tallybook.processor.model import ItemKind, TransferState
+from tallybook.reports.verify import verify
 from tallybook.writer.model import Command, Outcome
 from tallybook.writer.transact import refused
 from tests.importing import Importing, account, importing
+from tests.played import Played
 
 pytestmark = pytest.mark.anyio
+
+S = TransferState
 
 
 def in_trouble(book: Importing, code: str, times: int, operation: object) -> list[int]:
@@ -87,3 +93,32 @@ async def test_whoever_asked_never_hears_busy_of_money_that_moved(
         assert (again.status, again.replayed) == (202, True)
         assert [item.kind for item in book.items()] == [ItemKind.UNKNOWN]
         assert book.executed() == {account(1): 1}, "what may have been sent is not sent again"
+
+
+@pytest.mark.played
+@pytest.mark.parametrize("operation", [SEND_INSTALLMENT, TIME_OUT], ids=["sending", "marking"])
+def test_a_run_whose_writes_are_refused_stays_open_and_is_gone_on_with(
+    book_url: str, tmp_path: Path, operation: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is away for one chunk: what was due may not wait for the next date."""
+    with Played(book_url, tmp_path) as book:
+        book.pay_out()
+        door = book.door
+        ask_chunk, refusals = door.ask_chunk, [0]
+
+        async def away_once(commands: Sequence[Command]) -> list[Outcome]:
+            if any(command.operation is operation for command in commands) and not refusals[0]:
+                refusals[0] += 1
+                return [refused(Refusal("busy")) for _ in commands]
+            return await ask_chunk(commands)
+
+        monkeypatch.setattr(door, "ask_chunk", away_once)
+        with pytest.raises(Refused) as caught:
+            book.run_until(20)
+        assert (caught.value.refusal.code, refusals) == ("busy", [1])
+        before = len(book.rail.calls)
+        book.clock.advance(seconds=61)  # whoever was at work could be alive for so long
+        book.run()
+        sent, state = len(book.rail.calls) - before, book.debit_of(1).state
+        assert (sent, state) == ((1, S.ACCEPTED) if before == 1 else (0, S.TIMED_OUT))
+        assert verify(book.database) == []
