@@ -36,7 +36,7 @@ class Bank:
     """The simulated Processor's own log, read beside it."""
 
     def __init__(self, home: Path) -> None:
-        self.log = SimulatorLog(home / "billing-data" / "simulator.db")
+        self.log = SimulatorLog(home / "billing-data" / "processor.db")
 
     def calls(self) -> list[LoggedCall]:
         with closing(self.log.read_calls()) as calls:
