@@ -27,7 +27,7 @@ settings.load_profile("ci")
 
 _shared_server = pytest.StashKey[Server]()
 
-PLAYED_ON_POSTGRES = 6
+PLAYED_ON_POSTGRES = 10
 """Of tests that play weeks of business dates, one in so many is played on PostgreSQL as well."""
 
 

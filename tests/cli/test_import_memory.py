@@ -9,7 +9,7 @@ import pytest
 from tests.cli.programs import PROGRAM, environment
 from tests.importing import account
 
-LINES, ALL_LINES = 100_000, 1_000_000
+LINES, ALL_LINES = 50_000, 1_000_000
 GROWTH_KILOBYTES = 6_000
 """Less than 62 bytes a line of the smaller file, so that not even a key of each is remembered."""
 

@@ -39,7 +39,6 @@ from tallybook.writer.model import (
     Command,
     Decision,
     Event,
-    Index,
     Moment,
     Needs,
     Outcome,
@@ -174,25 +173,6 @@ class FollowOperation:
         return COUNT.decide(view, Count(f"a{row.holder}"), moment, ids)
 
 
-class CarelessOperation:
-    """Counts on a row that it has only looked up, and never locks."""
-
-    name = "test.careless"
-
-    def needs(self, command: str, seen: View) -> Needs:
-        del seen
-        return Needs(look_up=((JOB_BY_NAME, command),))
-
-    def decide(self, view: View, command: str, moment: Moment, ids: Ids) -> Decision | Refusal:
-        del ids, moment
-        row = view.one(JOB_BY_NAME, command)
-        assert row is not None
-        after = Job(command, None, None, str(int(row.holder) + 1), LONG_AGO)
-        event = Event("test.counted", NOBODY, {"name": command})
-        return Decision(changed=((JOBS, after),), events=(event,), reply=Reply(200, {}))
-
-
-JOB_BY_NAME = Index(JOBS, ("name",))
 COUNT, BROKEN = CountOperation(), BrokenOperation()
 BREAKS = ("raises", "looks", "constraint", "value", "unbalanced", "no event", "not JSON")
 
@@ -719,19 +699,6 @@ def test_two_doors_with_shared_keys_and_hot_rows_do_each_thing_once(
     with postgres_book.database.reader() as connection:
         entries = connection.execute(text("SELECT count(*) FROM entries")).scalar_one()
     assert entries == 50
-
-
-def test_what_was_only_looked_at_is_locked_before_it_is_changed(postgres_book: Book) -> None:
-    doors = [postgres_book.door() for _ in range(3)]
-    assert doors[0].ask_now(count("careless", key="first")).status == 200
-
-    def storm(door: Door) -> list[int]:
-        return [door.ask_now(Command(CarelessOperation(), "careless")).status for _ in range(60)]
-
-    with ThreadPoolExecutor(3) as pool:
-        statuses = [status for result in pool.map(storm, doors) for status in result]
-    assert statuses == [200] * 180
-    assert postgres_book.counted("careless") == 181, "none was decided on what another changed"
 
 
 # -- opening and closing

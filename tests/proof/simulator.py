@@ -85,7 +85,7 @@ CHECKS = [
         "simulator, SQLite in memory",
         f"seeds x {STEPS} steps",
         full=20_000,
-        in_check=60,
+        in_check=70,
         run=partial(run, kind="sqlite"),
         least=10,
     ),

@@ -15,8 +15,8 @@ from tests.sim.play import play
 from tests.sim.rare import OFTEN, missed
 
 STEPS = 100
-SQLITE_SEEDS = range(1, 101)
-POSTGRES_SEEDS = range(1, 13)
+SQLITE_SEEDS = range(1, 71)
+POSTGRES_SEEDS = range(1, 9)
 PARTS = 4
 
 
