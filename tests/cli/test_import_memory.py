@@ -1,4 +1,4 @@
-"""A hundred thousand lines, or a million: an import streams them, and remembers none."""
+"""Fifty thousand lines, or a million: an import streams them, and remembers none."""
 
 import os
 import subprocess
