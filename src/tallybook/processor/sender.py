@@ -57,6 +57,8 @@ class Sender:
         self._tells_none_on: date | None = None
         """The date on which the Processor said that it tells no balances: not asked again then."""
         self._told_on: date | None = None
+        self._first_asked_on: date | None = None
+        self._first_asking = asyncio.Lock()
 
     async def send(self, transfer: Transfer, bank_account: str, *, intent_seen_at: float) -> Sent:
         """Send one transfer, once.
@@ -97,6 +99,18 @@ class Sender:
         today = self._clock.today()
         if not transfer.is_debit or self._tells_none_on == today:
             return False
+        if self._first_asked_on == today:
+            return await self._ask_balance(transfer, bank_account, today)
+        # One asks for all that go out with it: most Processors tell no balances.
+        async with self._first_asking:
+            if self._first_asked_on != today:
+                try:
+                    return await self._ask_balance(transfer, bank_account, today)
+                finally:
+                    self._first_asked_on = today
+        return await self._lacks_funds(transfer, bank_account)
+
+    async def _ask_balance(self, transfer: Transfer, bank_account: str, today: date) -> bool:
         try:
             balance = await self._processor.available_balance(bank_account)
         except BalancesNotTold:
