@@ -58,7 +58,8 @@ class Sender:
         """The date on which the Processor said that it tells no balances: not asked again then."""
         self._told_on: date | None = None
         self._first_asked_on: date | None = None
-        self._first_asking = asyncio.Lock()
+        self._first_asking: tuple[date, asyncio.Lock] | None = None
+        """A date, and what the first who asks on it holds: made anew in the loop of that run."""
 
     async def send(self, transfer: Transfer, bank_account: str, *, intent_seen_at: float) -> Sent:
         """Send one transfer, once.
@@ -102,7 +103,9 @@ class Sender:
         if self._first_asked_on == today:
             return await self._ask_balance(transfer, bank_account, today)
         # One asks for all that go out with it: most Processors tell no balances.
-        async with self._first_asking:
+        if self._first_asking is None or self._first_asking[0] != today:
+            self._first_asking = today, asyncio.Lock()
+        async with self._first_asking[1]:
             if self._first_asked_on != today:
                 try:
                     return await self._ask_balance(transfer, bank_account, today)
