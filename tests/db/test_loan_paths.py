@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 
 from tallybook.ambient.clock import ManualClock
+from tallybook.collection.tasks import insisting
 from tallybook.collection.tasks import paying as replies
 from tallybook.entrypoints.library import Tallybook, open_book
 from tallybook.kernel.refusal import Refused
+from tallybook.loans.operations.pending import SETTLE_PAYMENT
 from tallybook.loans.tasks import paying
 from tallybook.loans.tasks.gateway import Charge, Charged
 from tests.played import DictatedProcessor
+from tests.troubled import refuse_at_the_door
 
 pytestmark = pytest.mark.played
 
@@ -423,6 +426,24 @@ def test_a_copy_of_a_request_whose_process_died_is_told_that_it_is_pending(
     settle = f"/loans/{loan}/payments/{told['id']}/settlement"
     assert lender.book.call("POST", settle, {"status": "paid"})["status"] == "paid"
     assert lender.book.get_outstanding(loan) == Decimal("82.50")
+
+
+@pytest.mark.parametrize(("times", "code"), [(2, None), (9, "call_unrecorded")])
+def test_what_the_gateway_did_is_recorded_once_the_database_is_back(
+    lender: Lender, monkeypatch: pytest.MonkeyPatch, times: int, code: str | None
+) -> None:
+    """Whoever heard `busy` of a payment that was made would make it again."""
+    monkeypatch.setattr(insisting, "TRIES", 3)
+    monkeypatch.setattr(insisting, "PAUSE_SECONDS", 0.001)
+    loan = lender.loan(lender.customer())
+    asked = refuse_at_the_door(lender.book.engine.door, "busy", times, SETTLE_PAYMENT)
+    if code is None:
+        assert lender.book.make_payment(loan, "27.50", method="mock_paid")["status"] == "paid"
+    else:
+        body = {"amount": "27.50", "method": "mock_paid"}
+        assert lender.refusal("POST", f"/loans/{loan}/payments", body) == code
+        assert [each["status"] for each in lender.book.list_payments(loan)] == ["pending"]
+    assert asked[0] == 3
 
 
 # -- given up --------------------------------------------------------------------------------------

@@ -21,26 +21,11 @@ from tallybook.writer.model import Command, Outcome
 from tallybook.writer.transact import refused
 from tests.importing import Importing, account, importing
 from tests.played import Played
+from tests.troubled import refuse_at_the_door
 
 pytestmark = pytest.mark.anyio
 
 S = TransferState
-
-
-def in_trouble(book: Importing, code: str, times: int, operation: object) -> list[int]:
-    """Let the door refuse an operation so many times, as it does while the database is away."""
-    door = book.engine.door
-    ask, asked = door.ask, [0]
-
-    async def ask_in_trouble(command: Command) -> Outcome:
-        if command.operation is operation:
-            asked[0] += 1
-            if asked[0] <= times:
-                return refused(Refusal(code))
-        return await ask(command)
-
-    door.ask = ask_in_trouble
-    return asked
 
 
 def an_advance(book: Importing) -> BeginAdvance:
@@ -54,7 +39,7 @@ async def test_an_answer_is_recorded_once_the_database_is_back(
 ) -> None:
     async with importing(book_url, tmp_path) as book:
         await book.register(1)
-        asked = in_trouble(book, code, 3, RECORD_ANSWER)
+        asked = refuse_at_the_door(book.engine.door, code, 3, RECORD_ANSWER)
         outcome = await perform_advance(book.engine, an_advance(book))
 
         assert (outcome.status, asked[0]) == (201, 4)
@@ -75,7 +60,7 @@ async def test_whoever_asked_never_hears_busy_of_money_that_moved(
     async with importing(book_url, tmp_path) as book:
         await book.register(1)
         asked = an_advance(book)
-        in_trouble(book, "busy", 3, RECORD_ANSWER)
+        refuse_at_the_door(book.engine.door, "busy", 3, RECORD_ANSWER)
         with caplog.at_level(logging.ERROR), pytest.raises(Refused) as caught:
             await perform_advance(book.engine, asked, key=key)
 

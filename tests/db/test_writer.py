@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -218,36 +218,28 @@ class Book:
         with self.database.reader() as connection:
             return dict(connection.execute(text("SELECT key, status FROM commands")).all())
 
-    def check(self) -> None:
-        """Hold entries, balances and both chains against themselves."""
-        for door in self._doors:
+    @classmethod
+    def checked(cls, url: str) -> Iterator[Self]:
+        """Give a test a book; once it is over, entries, balances and both chains must agree."""
+        made = cls(url)
+        yield made
+        for door in made._doors:
             if door.is_open:
                 door.close()
-        with self.database.snapshot() as connection:
+        with made.database.snapshot() as connection:
             for name in ("entries", "entry numbers", "balances", "entry chain", "event chain"):
                 assert list(CHECKS[name](connection)) == [], name
-
-    def close(self) -> None:
-        for door in self._doors:
-            if door.is_open:
-                door.close()
-        self.database.close()
+        made.database.close()
 
 
 @pytest.fixture
 def book(book_url: str) -> Iterator[Book]:
-    made = Book(book_url)
-    yield made
-    made.check()
-    made.close()
+    yield from Book.checked(book_url)
 
 
 @pytest.fixture
 def postgres_book(postgres_book_url: str) -> Iterator[Book]:
-    made = Book(postgres_book_url)
-    yield made
-    made.check()
-    made.close()
+    yield from Book.checked(postgres_book_url)
 
 
 def together(door: Door, commands: Sequence[Command]) -> list[Outcome]:

@@ -36,10 +36,7 @@ class CarelessOperation:
 
 @pytest.fixture
 def postgres_book(postgres_book_url: str) -> Iterator[Book]:
-    made = Book(postgres_book_url)
-    yield made
-    made.check()
-    made.close()
+    yield from Book.checked(postgres_book_url)
 
 
 def test_what_was_only_looked_at_is_locked_before_it_is_changed(postgres_book: Book) -> None:

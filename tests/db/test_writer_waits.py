@@ -20,18 +20,12 @@ from tests.db.test_writer import Book, GateOperation, count
 
 @pytest.fixture
 def book(book_url: str) -> Iterator[Book]:
-    made = Book(book_url)
-    yield made
-    made.check()
-    made.close()
+    yield from Book.checked(book_url)
 
 
 @pytest.fixture
 def postgres_book(postgres_book_url: str) -> Iterator[Book]:
-    made = Book(postgres_book_url)
-    yield made
-    made.check()
-    made.close()
+    yield from Book.checked(postgres_book_url)
 
 
 @contextlib.contextmanager

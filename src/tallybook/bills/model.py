@@ -192,15 +192,16 @@ class Transaction:
     reference: str | None
     number: str | None
     """The account that it names: the one it was paid from, or the biller's."""
-    account_id: str | None
-    bill_id: str | None
-    bound: str
+    # What folding finds out: nothing yet.
+    account_id: str | None = None
+    bill_id: str | None = None
+    bound: str = "[]"
     """JSON: [[bill id, minor units], ...]."""
-    bound_minor: int
-    prepaid_minor: int
+    bound_minor: int = 0
+    prepaid_minor: int = 0
     """What waits for a bill that has not come."""
-    duplicate_of: str | None
-    evidence: str
+    duplicate_of: str | None = None
+    evidence: str = ""
     """Why it is linked, or why it is not, in a sentence."""
 
 

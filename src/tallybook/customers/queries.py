@@ -19,8 +19,8 @@ from tallybook.ledger.model import Chart, CustomerSum
 
 InFlight = Callable[[Connection, str], Mapping[tuple[str, str], int]]
 """Tells what is on its way for a customer beyond what the ledger shows, such as debits that no
-report has told of: (product, currency) to minor units. The Processor's package
-knows it; packages side by side don't import each other, so it is passed in."""
+report has told of: (product, currency) to minor units. The Processor's package knows it; packages
+side by side don't import each other, so it is passed in."""
 
 CREDIT = "credit"
 """The line of what the house holds for a customer. One sum a currency, whatever it came from."""

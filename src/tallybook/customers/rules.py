@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.kernel.text import has_unseen, is_one_line
 
 NAME_LONGEST = 200
 EMAIL_LONGEST = 254
@@ -19,8 +20,6 @@ _NUMBER = re.compile(rf"[A-Z0-9]{{{NUMBER_SHORTEST},{NUMBER_LONGEST}}}\Z", re.AS
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\Z")
 _NEVER_IN_NEW_EMAIL = frozenset('()<>[]:;,\\"')
 """Signs that a mail's header has other uses for: with them it names nobody, or two. Source: R10."""
-_NEVER_IN_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Control characters, lone surrogates, line and paragraph separators."""
 
 
 def normalise_number(number: str) -> str:
@@ -56,7 +55,7 @@ def clean_email(email: str) -> str:
     """
     trimmed = _read_email(email)
     # `=?` begins a word that a mail's reader decodes.
-    if not _NEVER_IN_NEW_EMAIL.isdisjoint(trimmed) or "=?" in trimmed or _has_unseen(trimmed):
+    if not _NEVER_IN_NEW_EMAIL.isdisjoint(trimmed) or "=?" in trimmed or has_unseen(trimmed):
         raise Refused(Refusal("email_invalid", param="email"))
     return trimmed
 
@@ -82,29 +81,19 @@ def clean_name(name: str) -> str:
     'आशा देवी'
     """
     trimmed = unicodedata.normalize("NFC", name.strip()) if len(name) <= 4 * NAME_LONGEST else ""
-    if not 1 <= len(trimmed) <= NAME_LONGEST or not _is_plain(trimmed):
+    if not 1 <= len(trimmed) <= NAME_LONGEST or not is_one_line(trimmed):
         raise Refused(Refusal("name_invalid", param="name"))
     return trimmed
 
 
 def _read_email(email: str) -> str:
     trimmed = unicodedata.normalize("NFC", email.strip()) if len(email) <= 4 * EMAIL_LONGEST else ""
-    if not _EMAIL.match(trimmed) or not _is_plain(trimmed):
+    if not _EMAIL.match(trimmed) or not is_one_line(trimmed):
         raise Refused(Refusal("email_invalid", param="email"))
     if len(trimmed) > EMAIL_LONGEST or len(_fold(trimmed)) > EMAIL_LONGEST:
         raise Refused(Refusal("email_invalid", param="email"))
     return trimmed
 
 
-def _has_unseen(text: str) -> bool:
-    return any(unicodedata.category(character) == "Cf" for character in text)
-
-
 def _fold(email: str) -> str:
     return unicodedata.normalize("NFC", email.casefold())
-
-
-def _is_plain(text: str) -> bool:
-    if text.isascii() and text.isprintable():
-        return True
-    return not any(unicodedata.category(character) in _NEVER_IN_TEXT for character in text)

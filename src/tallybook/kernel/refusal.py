@@ -115,8 +115,8 @@ _IN_ORDER: dict[str, RefusalKind] = {
     ),
     "call_unrecorded": RefusalKind(
         504,
-        "The money may have moved, and the book could not be written since. Do not ask anew before"
-        " you have looked; to ask again with the same Idempotency-Key is safe.",
+        "The money may have moved, and what came of it could not be recorded. Do not ask anew"
+        " before you have looked; to ask again with the same Idempotency-Key is safe.",
     ),
     "shutting_down": RefusalKind(503, "The server is shutting down. Try again.", retry=True),
     "internal_error": RefusalKind(

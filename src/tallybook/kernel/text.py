@@ -10,6 +10,7 @@ TEXT_MAX = 500
 """How long a sentence that somebody gives may be. Units: characters."""
 
 _CONTROL = frozenset({"Cc", "Cs"})
+_BREAKS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _LAYOUT = "\n\t\r"
 
 
@@ -19,6 +20,16 @@ def has_control(text: str, *, allowed: str = _LAYOUT) -> bool:
         unicodedata.category(character) in _CONTROL and character not in allowed
         for character in text
     )
+
+
+def is_one_line(text: str) -> bool:
+    """Tell whether a text has no control characters, lone surrogates or separators of lines."""
+    return not any(unicodedata.category(character) in _BREAKS for character in text)
+
+
+def has_unseen(text: str) -> bool:
+    """Tell whether a text has joiners or marks of direction, which nobody sees."""
+    return any(unicodedata.category(character) == "Cf" for character in text)
 
 
 def unfit_text(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from tallybook.ambient.clock import Clock
@@ -54,12 +55,8 @@ class Sender:
         self._house_account = house_account
         self._lease_seconds = lease.total_seconds()
         self._open = asyncio.Semaphore(OPEN_MAX)
-        self._tells_none_on: date | None = None
-        """The date on which the Processor said that it tells no balances: not asked again then."""
-        self._told_on: date | None = None
-        self._first_asked_on: date | None = None
-        self._first_asking: tuple[date, asyncio.Lock] | None = None
-        """A date, and what the first who asks on it holds: made anew in the loop of that run."""
+        self._balances: _Balances | None = None
+        """What is known of them on the date of the last debit."""
 
     async def send(self, transfer: Transfer, bank_account: str, *, intent_seen_at: float) -> Sent:
         """Send one transfer, once.
@@ -97,35 +94,49 @@ class Sender:
 
     async def _lacks_funds(self, transfer: Transfer, bank_account: str) -> bool:
         """Tell whether a debit is known to fail for lack of funds. Source: P8."""
-        today = self._clock.today()
-        if not transfer.is_debit or self._tells_none_on == today:
+        if not transfer.is_debit:
             return False
-        if self._first_asked_on == today:
-            return await self._ask_balance(transfer, bank_account, today)
-        # One asks for all that go out with it: most Processors tell no balances.
-        if self._first_asking is None or self._first_asking[0] != today:
-            self._first_asking = today, asyncio.Lock()
-        async with self._first_asking[1]:
-            if self._first_asked_on != today:
-                try:
-                    return await self._ask_balance(transfer, bank_account, today)
-                finally:
-                    self._first_asked_on = today
-        return await self._lacks_funds(transfer, bank_account)
+        today = self._clock.today()
+        if self._balances is None or self._balances.day != today:
+            self._balances = _Balances(today)
+        balances = self._balances
+        if not balances.is_asked:
+            async with balances.first:
+                # One asks for all that go out with it: most Processors tell no balances.
+                if not balances.is_asked:
+                    try:
+                        return await self._ask_balance(balances, transfer, bank_account)
+                    finally:
+                        balances.is_asked = True
+        if balances.are_told is False:
+            return False
+        return await self._ask_balance(balances, transfer, bank_account)
 
-    async def _ask_balance(self, transfer: Transfer, bank_account: str, today: date) -> bool:
+    async def _ask_balance(
+        self, balances: _Balances, transfer: Transfer, bank_account: str
+    ) -> bool:
         try:
             balance = await self._processor.available_balance(bank_account)
         except BalancesNotTold:
-            # Asking again for each debit would double the calls; the next day's run asks anew.
-            if self._told_on != today:
-                self._tells_none_on = today
+            # Whoever tells one account's balance may tell the next one's, whatever it says of this.
+            balances.are_told = balances.are_told or False
             return False
         if balance is None:
             return False
-        # Whoever tells one account's balance may tell the next one's, whatever it said before.
-        self._told_on, self._tells_none_on = today, None
+        balances.are_told = True
         try:
             return parse_amount(balance, transfer.currency) < transfer.amount_minor
         except Refused:
             return False
+
+
+@dataclass(slots=True)
+class _Balances:
+    """Whether the Processor tells balances, on one date: the next day's run asks anew."""
+
+    day: date
+    first: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the first who asks; it is of the loop that the date's run is in."""
+    is_asked: bool = False
+    are_told: bool | None = None
+    """None while no answer has been clear."""

@@ -129,7 +129,7 @@ def _methods_at(scope: Scope) -> list[str]:
         match, _ = route.matches(scope)
         if match is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()
-    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
+    return sorted(methods)
 
 
 @contextmanager

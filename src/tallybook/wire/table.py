@@ -80,16 +80,7 @@ def addresses(routes: Sequence[CallRoute]) -> list[Route]:
     more than the table does (a newline at the end of a path), and whoever has been admitted has
     been admitted to what the table found.
     """
-    methods: dict[str, set[str]] = {}
-    for route in routes:
-        methods.setdefault(route.path, set()).update(route.methods or ())
-    return [_address(path, taken) for path, taken in methods.items()]
-
-
-def _address(path: str, methods: set[str]) -> Route:
-    route = Route(path, _nothing_here, methods=sorted(methods))
-    route.methods = methods  # without the HEAD that Starlette adds to every GET
-    return route
+    return [Route(each.path, _nothing_here, methods=list(each.methods or ())) for each in routes]
 
 
 async def _nothing_here(_request: Request) -> Response:

@@ -86,13 +86,6 @@ class RecordTransactionOperation:
             description=command.description,
             reference=command.reference,
             number=command.number,
-            account_id=None,
-            bill_id=None,
-            bound="[]",
-            bound_minor=0,
-            prepaid_minor=0,
-            duplicate_of=None,
-            evidence="",
         )
         changes = Changes()
         fold_into(

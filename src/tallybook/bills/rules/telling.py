@@ -167,13 +167,6 @@ class Payments:
             description=description,
             reference=fact.reference,
             number=fact.paid_from,
-            account_id=None,
-            bill_id=None,
-            bound="[]",
-            bound_minor=0,
-            prepaid_minor=0,
-            duplicate_of=None,
-            evidence="",
         )
         self._own_rows[fact.message_id] = row
         return row

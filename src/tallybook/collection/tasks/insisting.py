@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.writer.door import Door
@@ -28,12 +28,12 @@ _log = logging.getLogger("tallybook.collection")
 
 
 async def record_surely(
-    door: Door, commands: Sequence[Command], told: Sequence[dict[str, object]], *, in_bulk: bool
+    door: Door, commands: Sequence[Command], told: Sequence[Mapping[str, object]], *, in_bulk: bool
 ) -> list[Outcome]:
     """Record what came of calls that were made, again and again until the book has it.
 
-    Each command must come to the same when it is asked twice. `told` says of each what goes into
-    the log if it is given up, so that a person can find it at the other side.
+    A command that was recorded after all must change nothing when it comes again. `told` says of
+    each what goes into the log if it is given up, so that a person can find it at the other side.
 
     Raises: Refused `call_unrecorded`, never `busy`: whoever asks anew might pay twice.
     """

@@ -67,7 +67,7 @@ async def send_due(
                 SendInstallment(row.installment_id, row.subject_id, run_on, sender),
             )
             for row in rows
-        ],
+        ]
     )
     seen_at = context.clock.monotonic()
     orders = [
@@ -111,7 +111,7 @@ async def _record(
     context: CollectionContext, answered: Sequence[tuple[Transfer, Sent]], *, in_bulk: bool
 ) -> list[Outcome]:
     commands = [Command(RECORD_ANSWER, _answer(transfer, sent)) for transfer, sent in answered]
-    told: list[dict[str, object]] = [
+    told = [
         {"transfer_id": transfer.id, "transaction_id": sent.transaction_id}
         for transfer, sent in answered
     ]

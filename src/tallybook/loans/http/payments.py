@@ -60,6 +60,7 @@ class NewPayment(Body):
         "installment_not_next",
         "installment_reserved",
         "payment_method_reserved",
+        "call_unrecorded",
         "date_invalid",
         "date_in_future",
         "date_too_old",

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from tallybook.ambient.clock import Clock
+from tallybook.collection.tasks.insisting import record_surely
 from tallybook.collection.tasks.paying import NO_REPLY, look_for_reply, see_through
 from tallybook.db.engine import Database
 from tallybook.loans.model import Loan, Payment, PaymentStatus
@@ -67,7 +68,8 @@ async def pay_through_gateway(
     Where this process dies in between, the payment stays pending until somebody settles it, and
     the reply says so (`answer_abandoned`).
 
-    Raises: Refused `busy`, `shutting_down` before anything was begun; `outcome_unknown`.
+    Raises: Refused `busy`, `shutting_down` before anything was begun; `call_unrecorded`;
+        `outcome_unknown` to a copy whose first one takes too long.
     """
     return await see_through(_pay(context, asked, key))
 
@@ -82,7 +84,9 @@ async def _pay(context: GatewayContext, asked: MakePayment, key: str | None) -> 
     payment, loan = begun.value
     answer = await _ask(context, payment, loan)
     settled = SettlePayment(loan.id, payment.id, answer.status, answer.reference, answer.reason)
-    outcome = await context.door.ask(Command(SETTLE_PAYMENT, settled))
+    told = {"payment_id": payment.id, "reference": answer.reference}
+    settling = [Command(SETTLE_PAYMENT, settled)]
+    (outcome,) = await record_surely(context.door, settling, [told], in_bulk=False)
     if outcome.refusal is None and outcome.body != NO_REPLY:
         return Outcome(201, outcome.body)
     return outcome if key is None else await _wait(context, command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.kernel.text import has_unseen, is_one_line
 
 PRODUCT_NAME_LONGEST = 255
 SKU_LONGEST = 64
@@ -12,8 +13,6 @@ REFERENCE_LONGEST = 64
 STOCK_MAX = 10**9
 """Stock, quantities and counts of pieces: what a database integer and a shop both hold."""
 
-_NEVER_IN_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Control characters, lone surrogates, line and paragraph separators."""
 _UNSEEN = frozenset({"Cf", "Zs"})
 """Joiners, direction marks and spaces: between letters some scripts need them; alone they are
 nothing."""
@@ -30,7 +29,7 @@ def clean_product_name(name: str) -> str:
     bounded = name if len(name) <= 4 * PRODUCT_NAME_LONGEST else ""
     trimmed = unicodedata.normalize("NFC", bounded.strip())
     if not 1 <= len(trimmed) <= PRODUCT_NAME_LONGEST or not (
-        _is_plain(trimmed) and _is_seen(trimmed)
+        is_one_line(trimmed) and _is_seen(trimmed)
     ):
         raise Refused(Refusal("product_name_invalid", param="name"))
     return trimmed
@@ -54,7 +53,7 @@ def clean_sku(sku: str) -> str:
     '85123A'
     """
     trimmed = sku.strip() if len(sku) <= 4 * SKU_LONGEST else ""
-    if not 1 <= len(trimmed) <= SKU_LONGEST or not _is_plain(trimmed) or _has_unseen(trimmed):
+    if not 1 <= len(trimmed) <= SKU_LONGEST or not is_one_line(trimmed) or has_unseen(trimmed):
         raise Refused(Refusal("sku_invalid", param="sku"))
     return trimmed
 
@@ -71,18 +70,10 @@ def clean_reference(reference: str) -> str:
     if not 1 <= len(trimmed) <= REFERENCE_LONGEST:
         reason = f"its reference is empty or longer than {REFERENCE_LONGEST} characters"
         raise Refused(Refusal("sale_line_unfit", "reference", {"reason": reason}))
-    if not _is_plain(trimmed) or _has_unseen(trimmed):
+    if not is_one_line(trimmed) or has_unseen(trimmed):
         reason = "its reference has characters that nobody sees"
         raise Refused(Refusal("sale_line_unfit", "reference", {"reason": reason}))
     return trimmed
-
-
-def _is_plain(text: str) -> bool:
-    return not any(unicodedata.category(character) in _NEVER_IN_TEXT for character in text)
-
-
-def _has_unseen(text: str) -> bool:
-    return any(unicodedata.category(character) == "Cf" for character in text)
 
 
 def _is_seen(text: str) -> bool:
