@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text, tuple_
+from sqlalchemy import Connection, bindparam, func, select, text, tuple_
 
 from tallybook.collection.model import Installment, Job, Run
 from tallybook.collection.store import (
@@ -45,6 +45,7 @@ from tallybook.processor.store import (
 _T = TRANSFERS_TABLE.c
 _F = FACTS_TABLE.c
 _P = PLANS_TABLE.c
+_R = REPORTS_TABLE.c
 
 # Word for word what the partial indexes say: neither database proves it of a parameter.
 _OPEN = text("transfers.state IN ('intent', 'accepted', 'unknown')")
@@ -52,46 +53,69 @@ _HELD = text("transfers.held")
 _UNAPPLIED = text("NOT report_facts.applied")
 
 
-# -- for the daily run -------------------------------------------------------------------------
+# -- for the daily run: made once, for to put one together takes longer than to run it ---------
+
+_UNSETTLED = (
+    select_rows(TRANSFERS.rows)
+    .where(_T.transaction_id.in_(select(_F.transaction_id).where(_UNAPPLIED)))
+    .order_by(_T.subject_id, _T.installment_number, _T.id)
+)
+_UNAPPLIED_COUNT = select(func.count()).select_from(FACTS_TABLE).where(_UNAPPLIED)
+_ORPHANS = select_rows(FACTS.rows).where(
+    _UNAPPLIED, ~select(_T.id).where(_T.transaction_id == _F.transaction_id).exists()
+)
+_IN_FLIGHT = select_rows(TRANSFERS.rows).where(_T.state == bindparam("state"), _OPEN)
+_OPEN_DAYS = select(_T.sent_on).where(_OPEN, _T.state == TransferState.ACCEPTED.value).distinct()
+_HELD_DAYS = (
+    select(_T.resolved_on, _P.hold_days)
+    .join(PLANS_TABLE, _P.subject_id == _T.subject_id)
+    .where(_HELD)
+    .distinct()
+)
+_REPORT_DAYS = (
+    select(_R.report_on)
+    .where(_R.report_on >= bindparam("since"), _R.state == ReportState.COMPLETE.value)
+    .distinct()
+)
+_RICH_DAYS = _REPORT_DAYS.where(_R.is_rich.is_(True))
+_LAST_REPORT = (
+    select(_R.report_on)
+    .where(_R.report_on <= bindparam("run_on"), _R.state == ReportState.COMPLETE.value)
+    .order_by(_R.report_on.desc())
+    .limit(1)
+)
+_TO_REPEAT = (
+    select(func.count())
+    .select_from(FACTS_TABLE)
+    .where(_F.first_on < bindparam("report_on"), _F.not_before >= bindparam("window_start"))
+)
+_UNREAD = (
+    select_rows(REPORTS.rows).where(_R.state == ReportState.TAKEN.value).order_by(_R.report_on)
+)
+_JOB = select_rows(JOBS.rows).where(JOBS_TABLE.c.name == bindparam("job"))
 
 
 def stream_unsettled(connection: Connection) -> Iterator[list[Transfer]]:
     """List transfers that reports say something new of, each plan's in the order of its rows."""
-    wanted = (
-        select_rows(TRANSFERS.rows)
-        .where(_T.transaction_id.in_(select(_F.transaction_id).where(_UNAPPLIED)))
-        .order_by(_T.subject_id, _T.installment_number, _T.id)
-    )
-    yield from stream(connection, TRANSFERS.rows, wanted)
+    yield from stream(connection, TRANSFERS.rows, _UNSETTLED)
 
 
 def count_unapplied(connection: Connection) -> int:
     """Count the facts that have not been applied, orphans included."""
-    wanted = select(func.count()).select_from(FACTS_TABLE).where(_UNAPPLIED)
-    return int(connection.execute(wanted).scalar_one())
+    return int(connection.execute(_UNAPPLIED_COUNT).scalar_one())
 
 
 def list_orphans(connection: Connection) -> list[Fact]:
     """List the facts of transactions that no transfer has."""
-    wanted = select_rows(FACTS.rows).where(
-        _UNAPPLIED,
-        ~select(_T.id).where(_T.transaction_id == _F.transaction_id).exists(),
-    )
     # Sorted here: asked for an order, SQLite walks all facts in it to find the few.
-    found: list[Fact] = fetch(connection, FACTS.rows, wanted)
+    found: list[Fact] = fetch(connection, FACTS.rows, _ORPHANS)
     return sorted(found, key=lambda fact: (fact.transaction_id, fact.result))
 
 
-def list_in_state(
-    connection: Connection, state: TransferState, *, sent_until: date | None = None
-) -> list[Transfer]:
-    """List transfers in one state, the oldest first."""
-    wanted = select_rows(TRANSFERS.rows).where(_T.state == state.value)
-    if state in IN_FLIGHT:
-        wanted = wanted.where(_OPEN)
-    if sent_until is not None:
-        wanted = wanted.where(_T.sent_on <= sent_until)
-    found: list[Transfer] = fetch(connection, TRANSFERS.rows, wanted)
+def list_in_flight(connection: Connection, state: TransferState) -> list[Transfer]:
+    """List transfers in one of the states that no report has told of, the oldest first."""
+    assert state in IN_FLIGHT, "the others are of years"
+    found: list[Transfer] = fetch(connection, TRANSFERS.rows, _IN_FLIGHT, state=state.value)
     return sorted(found, key=lambda transfer: (transfer.sent_on, transfer.id))
 
 
@@ -100,8 +124,7 @@ TransferStream = Callable[[Connection], Iterator[list[Transfer]]]
 
 def list_open_days(connection: Connection) -> list[date]:
     """List the dates of transfers that no report has told of."""
-    wanted = select(_T.sent_on).where(_OPEN, _T.state == TransferState.ACCEPTED.value)
-    return sorted(connection.execute(wanted.distinct()).scalars())
+    return sorted(connection.execute(_OPEN_DAYS).scalars())
 
 
 def stream_accepted_of(sent_on: date) -> TransferStream:
@@ -115,13 +138,7 @@ def stream_accepted_of(sent_on: date) -> TransferStream:
 
 def list_held_days(connection: Connection) -> list[tuple[date, int]]:
     """List the dates on which held transfers timed out, and for how long their plans hold them."""
-    wanted = (
-        select(_T.resolved_on, _P.hold_days)
-        .join(PLANS_TABLE, _P.subject_id == _T.subject_id)
-        .where(_HELD)
-        .distinct()
-    )
-    return sorted((row[0], row[1]) for row in connection.execute(wanted) if row[0])
+    return sorted((row[0], row[1]) for row in connection.execute(_HELD_DAYS) if row[0])
 
 
 def stream_held_of(resolved_on: date, hold_days: int) -> TransferStream:
@@ -137,50 +154,28 @@ def stream_held_of(resolved_on: date, hold_days: int) -> TransferStream:
 
 def list_report_days(connection: Connection, *, since: date) -> list[date]:
     """List the dates of complete reports, from one on: years of them would be read each day."""
-    columns = REPORTS_TABLE.c
-    wanted = select(columns.report_on).where(
-        columns.report_on >= since, columns.state == ReportState.COMPLETE.value
-    )
-    return sorted(connection.execute(wanted.distinct()).scalars())
+    return sorted(connection.execute(_REPORT_DAYS, {"since": since}).scalars())
 
 
 def list_rich_days(connection: Connection, *, since: date) -> list[date]:
     """List the dates of complete reports whose rows identify transfers. Source: P6."""
-    columns = REPORTS_TABLE.c
-    wanted = select(columns.report_on).where(
-        columns.report_on >= since,
-        columns.state == ReportState.COMPLETE.value,
-        columns.is_rich.is_(True),
-    )
-    return sorted(connection.execute(wanted.distinct()).scalars())
+    return sorted(connection.execute(_RICH_DAYS, {"since": since}).scalars())
 
 
 def last_report_on(connection: Connection, run_on: date) -> date | None:
     """Tell the date of the last complete report up to a date."""
-    columns = REPORTS_TABLE.c
-    wanted = (
-        select(columns.report_on)
-        .where(columns.report_on <= run_on, columns.state == ReportState.COMPLETE.value)
-        .order_by(columns.report_on.desc())
-        .limit(1)
-    )
-    return connection.execute(wanted).scalar()
+    return connection.execute(_LAST_REPORT, {"run_on": run_on}).scalar()
 
 
 def count_to_repeat(connection: Connection, report_on: date, window_start: date) -> int:
     """Count the facts that a complete report of a date must show again. Source: P4."""
-    wanted = (
-        select(func.count())
-        .select_from(FACTS_TABLE)
-        .where(_F.first_on < report_on, _F.not_before >= window_start)
-    )
-    return int(connection.execute(wanted).scalar_one())
+    asked = {"report_on": report_on, "window_start": window_start}
+    return int(connection.execute(_TO_REPEAT, asked).scalar_one())
 
 
 def list_unread_reports(connection: Connection) -> list[Report]:
     """List reports that were stored and not read to their end: their reader died."""
-    wanted = select_rows(REPORTS.rows).where(REPORTS_TABLE.c.state == ReportState.TAKEN.value)
-    return fetch(connection, REPORTS.rows, wanted.order_by(REPORTS_TABLE.c.report_on))
+    return fetch(connection, REPORTS.rows, _UNREAD)
 
 
 def account_hashes(connection: Connection, account_ids: Sequence[str]) -> Mapping[str, str]:
@@ -217,7 +212,7 @@ def find_row(connection: Connection, subject_id: str, number: int) -> Installmen
 
 def find_job(connection: Connection, name: str) -> Job | None:
     """Find a job's row."""
-    rows = fetch(connection, JOBS.rows, select_rows(JOBS.rows).where(JOBS_TABLE.c.name == name))
+    rows = fetch(connection, JOBS.rows, _JOB, job=name)
     return rows[0] if rows else None
 
 

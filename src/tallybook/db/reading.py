@@ -22,9 +22,9 @@ def select_rows(rows: RowMap[Any]) -> Select[Any]:
     return select(*(rows.table.c[name] for name in rows.columns))
 
 
-def fetch(connection: Connection, rows: RowMap[R], wanted: Select[Any]) -> list[R]:
-    """Run a select of `select_rows`, all at once."""
-    return [rows.row(row, sqlite=False) for row in connection.execute(wanted)]
+def fetch(connection: Connection, rows: RowMap[R], wanted: Select[Any], **asked: Any) -> list[R]:
+    """Run a select of `select_rows`, all at once; `asked` says what its `bindparam`s stand for."""
+    return [rows.row(row, sqlite=False) for row in connection.execute(wanted, asked)]
 
 
 def stream(connection: Connection, rows: RowMap[R], wanted: Select[Any]) -> Iterator[list[R]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,6 +10,8 @@ from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import to_json
 
 from tallybook.db.dialect import Accumulate, Insert, Select, Step, Tx, Update
 from tallybook.db.tables import RowMap
@@ -85,9 +86,8 @@ class _SqliteTx:
         for step in steps:
             match step:
                 case Select():
-                    keys = json.dumps([_json_key(key) for key in step.keys])
                     cursor = self._connection.execute(
-                        _select_text(step.rows, step.by, step.where), (keys,)
+                        _select_text(step.rows, step.by, step.where), (to_json(step.keys).decode(),)
                     )
                     selected.append(
                         [step.rows.row(values, sqlite=True) for values in cursor.fetchall()]
@@ -133,12 +133,6 @@ class _SqliteTx:
         rows, ordered = step.rows, _update_order(step.rows, step.set_to)
         parameters = [ordered(rows.sqlite_values(row)) for row in step.values]
         self._connection.executemany(_update_text(rows, step.set_to), parameters)
-
-
-def _json_key(key: Any) -> Any:
-    if isinstance(key, tuple):
-        return [_json_key(part) for part in key]
-    return key.isoformat() if hasattr(key, "isoformat") else key
 
 
 @cache

@@ -26,6 +26,7 @@ from tallybook.customers.model import account_context
 from tallybook.customers.store import BANK_ACCOUNTS_TABLE
 from tallybook.db import migrate
 from tallybook.db.engine import Database, NoBookError, open_database
+from tallybook.entrypoints import loops
 from tallybook.entrypoints.rail import open_processor
 from tallybook.entrypoints.restored import hold_if_restored
 from tallybook.kernel.ids import Ids
@@ -180,7 +181,7 @@ class Engine:
 
     def close(self) -> None:
         """Do the same from synchronous code, where no event loop runs."""
-        asyncio.run(self.aclose())
+        loops.run(self.aclose())
 
     async def __aenter__(self) -> Self:
         return self

@@ -23,6 +23,7 @@ from tallybook.collection.tasks.run import run_day
 from tallybook.entrypoints.api import make_app
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.loan_calls import Amount, LoanCalls, Record
+from tallybook.entrypoints.loops import new_loop
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import REFUSALS, Refusal, Refused
 from tallybook.processor.port import Processor
@@ -72,7 +73,7 @@ class Tallybook(LoanCalls):
         self._lock = threading.Lock()
         self._is_closing = False
         self._under_way: set[Future[Any]] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="tallybook-library", daemon=True
         )

@@ -20,6 +20,7 @@ from tallybook.ambient.logs import log_to
 from tallybook.ambient.setting_types import shown_url
 from tallybook.ambient.settings import Settings
 from tallybook.collection.tasks.sending import expire_intents
+from tallybook.entrypoints import loops
 from tallybook.entrypoints.api import make_app
 from tallybook.entrypoints.daily import make_scheduler
 from tallybook.entrypoints.engine import Engine
@@ -42,8 +43,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
     """Open the engine and serve it on a socket that listens already, until told to stop."""
     log_to(level=settings.log_level, style=settings.log_format)
     engine = Engine.open(settings)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(engine, listener))
+    loops.run(_serve(engine, listener))
 
 
 async def _serve(engine: Engine, listener: socket.socket) -> None:
@@ -137,14 +137,6 @@ def _signals(server: _Server, scheduler: Scheduler) -> Generator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, bindparam, func, select, text
 
 from tallybook.db.reading import fetch, select_rows
 from tallybook.processor.model import (
@@ -29,6 +29,29 @@ from tallybook.processor.store import (
 
 _T = TRANSFERS_TABLE.c
 _F = FACTS_TABLE.c
+_R = REPORTS_TABLE.c
+_I = ITEMS_TABLE.c
+
+# What each run asks, made once: to put one together takes longer than to run it.
+_OVERRIDE_DAYS = select(_I.resolved_at).where(
+    _I.kind == ItemKind.REPORTS_MISSING.value, _I.action == Action.OVERRIDE.value
+)
+_FIRST_SENT = select(func.min(_T.sent_on))
+_COMPLETE = (
+    select_rows(REPORTS.rows)
+    .where(
+        _R.report_on > bindparam("after"),
+        _R.report_on <= bindparam("until"),
+        _R.state == ReportState.COMPLETE.value,
+    )
+    .order_by(_R.report_on, _R.id)
+)
+_TELLING_ACCOUNTS = (
+    select(_F.transaction_id)
+    # As the partial index has it.
+    .where(text("NOT report_facts.applied"), _F.account_hash.is_not(None))
+    .limit(1)
+)
 
 
 def find_sending(connection: Connection) -> Sending | None:
@@ -53,17 +76,15 @@ def sum_debits_of(connection: Connection, sent_on: date) -> Mapping[str, int]:
 
 def list_overridden(connection: Connection) -> frozenset[str]:
     """List the plan rows that a person has let past the caps."""
-    columns = ITEMS_TABLE.c
-    wanted = select(columns.about).where(
-        columns.kind == ItemKind.DEBIT_CAPPED.value, columns.action == Action.OVERRIDE.value
+    wanted = select(_I.about).where(
+        _I.kind == ItemKind.DEBIT_CAPPED.value, _I.action == Action.OVERRIDE.value
     )
     return frozenset(connection.execute(wanted).scalars())
 
 
 def has_open_orphans(connection: Connection) -> bool:
     """Tell whether a report has told of something that nobody has explained yet."""
-    columns = ITEMS_TABLE.c
-    wanted = select(columns.id).where(columns.is_open, columns.kind == ItemKind.ORPHAN.value)
+    wanted = select(_I.id).where(_I.is_open, _I.kind == ItemKind.ORPHAN.value)
     return connection.execute(wanted.limit(1)).first() is not None
 
 
@@ -78,40 +99,27 @@ def list_override_days(connection: Connection, date_of: Callable[[datetime], dat
 
     Source: P5, T1.
     """
-    columns = ITEMS_TABLE.c
-    wanted = select(columns.resolved_at).where(
-        columns.kind == ItemKind.REPORTS_MISSING.value, columns.action == Action.OVERRIDE.value
-    )
-    return [date_of(at) for at in connection.execute(wanted).scalars() if at is not None]
+    return [date_of(at) for at in connection.execute(_OVERRIDE_DAYS).scalars() if at is not None]
 
 
 def first_sent_on(connection: Connection) -> date | None:
     """Tell the date of the first transfer of all."""
-    return connection.execute(select(func.min(_T.sent_on))).scalar()
+    return connection.execute(_FIRST_SENT).scalar()
 
 
 def find_report_day(connection: Connection, report_id: str) -> date | None:
     """Tell the date of a report."""
-    columns = REPORTS_TABLE.c
-    return connection.execute(select(columns.report_on).where(columns.id == report_id)).scalar()
+    return connection.execute(select(_R.report_on).where(_R.id == report_id)).scalar()
 
 
 def list_complete(connection: Connection, *, after: date, until: date) -> list[Report]:
     """List the complete reports of the days after one, up to another."""
-    columns = REPORTS_TABLE.c
-    wanted = select_rows(REPORTS.rows).where(
-        columns.report_on > after,
-        columns.report_on <= until,
-        columns.state == ReportState.COMPLETE.value,
-    )
-    return fetch(connection, REPORTS.rows, wanted.order_by(columns.report_on, columns.id))
+    return fetch(connection, REPORTS.rows, _COMPLETE, after=after, until=until)
 
 
 def do_rows_tell_accounts(connection: Connection) -> bool:
     """Tell whether a fact that is not applied yet says of which account it is."""
-    unapplied = text("NOT report_facts.applied")  # as the partial index has it
-    wanted = select(_F.transaction_id).where(unapplied, _F.account_hash.is_not(None))
-    return connection.execute(wanted.limit(1)).first() is not None
+    return connection.execute(_TELLING_ACCOUNTS).first() is not None
 
 
 def list_nameless(connection: Connection) -> list[Transfer]:

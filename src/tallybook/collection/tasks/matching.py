@@ -71,7 +71,7 @@ async def rule_absent(context: CollectionContext, run_on: date) -> int:
 
     def load() -> list[Transfer]:
         with context.database.reader() as connection:
-            unknowns = queries.list_in_state(connection, TransferState.UNKNOWN)
+            unknowns = queries.list_in_flight(connection, TransferState.UNKNOWN)
             if not unknowns:
                 return []
             oldest = min(transfer.sent_on for transfer in unknowns)

@@ -15,7 +15,7 @@ from tallybook.collection.operations.transfers import (
     MarkTransfer,
     RecordAnswer,
 )
-from tallybook.collection.queries import list_in_state
+from tallybook.collection.queries import list_in_flight
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.due import DueRow
 from tallybook.collection.tasks.insisting import ask_all, record_surely, refuse_trouble
@@ -87,7 +87,7 @@ async def expire_intents(context: CollectionContext) -> int:
 
     def load() -> list[Transfer]:
         with context.database.reader() as connection:
-            return list_in_state(connection, TransferState.INTENT)
+            return list_in_flight(connection, TransferState.INTENT)
 
     intents = await asyncio.to_thread(load)
     now = context.clock.now()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -12,6 +11,7 @@ from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import load_settings
 from tallybook.collection.tasks.run import RunDone
 from tallybook.collection.tasks.run import run_day as run_one
+from tallybook.entrypoints import loops
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.garbage import keep_what_is_loaded
 from tallybook.entrypoints.progress import StopWhen, show_progress, stop_at_signals
@@ -25,7 +25,7 @@ def run_day(day: date | None, **given: object) -> None:
     engine = Engine.open(settings, may_create=False)
     keep_what_is_loaded()
     today = SystemClock(settings.timezone).today()
-    done = asyncio.run(_run(engine, day))
+    done = loops.run(_run(engine, day))
     print("\n".join(run_lines(done)))
     if day is None and engine.clock.today() > today:
         print(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import sys
@@ -23,6 +22,7 @@ from tallybook.ambient.clock import ManualClock
 from tallybook.ambient.fresh import CountedIds
 from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import Settings
+from tallybook.entrypoints import loops
 from tallybook.entrypoints.demo.bank import Bank, open_bank
 from tallybook.entrypoints.demo.course import Course
 from tallybook.entrypoints.demo.operator import Operator
@@ -51,7 +51,7 @@ def demo(*, seed: int, home: Path | None = None, rows: int | None = None) -> Exi
     began = time.monotonic()
     try:
         with _folder(home) as folder, open_bank(folder, seed=seed, currency=CURRENCY) as bank:
-            agreed = asyncio.run(_play(folder, bank, source, seed, rows))
+            agreed = loops.run(_play(folder, bank, source, seed, rows))
     except Stopped:
         raise CommandError("The demo was stopped.", ExitCode.INTERRUPTED) from None
     sys.stderr.write(f"The demo took {time.monotonic() - began:.0f} seconds.\n")

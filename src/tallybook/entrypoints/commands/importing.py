@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import sys
 from collections.abc import Callable, Generator
@@ -13,6 +12,7 @@ from typing import BinaryIO, Protocol, Self, TypeVar
 from tallybook.advances.tasks.importing import ImportSummary, import_advances
 from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import load_settings
+from tallybook.entrypoints import loops
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
 from tallybook.entrypoints.garbage import keep_what_is_loaded
@@ -76,7 +76,7 @@ def import_file(
     settings = load_settings(**given)
     log_to(level="WARNING", style=settings.log_format)
     with _opened(path) as stream, Refusals(refused_path) as refusals:
-        counts = asyncio.run(_import(Engine.open(settings), run, stream, refusals))
+        counts = loops.run(_import(Engine.open(settings), run, stream, refusals))
     print("\n".join(refusals.shown + show(counts)))
     return ExitCode.DONE if counts.is_complete else ExitCode.FOUND
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from tallybook.ambient.settings import load_settings
 from tallybook.collection.operations.switching import SetSending
 from tallybook.collection.tasks.switch import set_sending
+from tallybook.entrypoints import loops
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.restored import hold_sending
 from tallybook.kernel.refusal import Refused
@@ -28,9 +27,7 @@ def change(state: SendingState, reason: str, by: str, **given: object) -> None:
     """Stop or start all sending; once this is done nothing that is forbidden begins any more."""
     engine = Engine.open(load_settings(**given), may_create=False)
     try:
-        outcome = asyncio.run(
-            set_sending(engine.door, SetSending(state, reason.strip(), by.strip()))
-        )
+        outcome = loops.run(set_sending(engine.door, SetSending(state, reason.strip(), by.strip())))
         if outcome.refusal is not None:
             raise Refused(outcome.refusal)
         _say(engine)
