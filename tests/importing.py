@@ -17,7 +17,7 @@ from tallybook.collection.queries import list_items
 from tallybook.customers.operations import CREATE_CUSTOMER, CreateCustomer, take_number
 from tallybook.db.metadata import METADATA
 from tallybook.entrypoints.engine import Engine
-from tallybook.kernel.progress import NO_PROGRESS, Progress
+from tallybook.kernel.progress import NO_PROGRESS, Progress, Stopped
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.faults import Faults
 from tallybook.processor.model import OperatorItem
@@ -105,3 +105,18 @@ async def importing(
     finally:
         await engine.aclose()
         simulator.log.close()
+
+
+class StopAfter:
+    """Somebody who watches, and has seen enough after so many lines."""
+
+    def __init__(self, lines: int) -> None:
+        self.left = lines
+
+    def begin(self, step: str, total: int | None = None) -> None:
+        del step, total
+
+    def advance(self, count: int = 1) -> None:
+        self.left -= count
+        if self.left <= 0:
+            raise Stopped

@@ -18,7 +18,7 @@ from tallybook.processor.model import Action, ItemKind
 from tallybook.processor.port import TransferOrder
 from tallybook.wire.csv_reader import CsvLine
 from tallybook.writer.model import Command
-from tests.importing import HEAD, Importing, a_file, account, importing, line
+from tests.importing import HEAD, Importing, StopAfter, a_file, account, importing, line
 
 pytestmark = pytest.mark.anyio
 
@@ -264,21 +264,6 @@ async def test_many_calls_are_in_the_air_at_once_and_never_more_than_200(
     async with importing(sqlite_book_url, tmp_path, processor=slow) as book:
         assert (await book.bring(a_file(range(700)))).performed == 700
         assert 100 < slow.most <= 200
-
-
-class StopAfter:
-    """Somebody who watches, and has seen enough after a while."""
-
-    def __init__(self, count: int) -> None:
-        self.left = count
-
-    def begin(self, step: str, total: int | None = None) -> None:
-        del step, total
-
-    def advance(self, count: int = 1) -> None:
-        self.left -= count
-        if self.left <= 0:
-            raise Stopped
 
 
 async def test_an_import_that_is_stopped_leaves_nothing_in_the_air(

@@ -19,7 +19,7 @@ from tallybook.loans.tasks.importing import import_loans, import_payments
 from tallybook.reports.verify import verify
 from tallybook.wire import line_import
 from tallybook.wire.line_import import AddedCounts
-from tests.importing import Importing, importing
+from tests.importing import Importing, StopAfter, importing
 
 pytestmark = pytest.mark.anyio
 
@@ -223,21 +223,6 @@ async def test_equal_payments_are_as_many_and_a_loan_has_two_names(
         loan_id = show_id("loan", taking.look("L-1", "2020-02-03").loan.id)
         named = payments(*[f"{loan_id},110,2020-02-03"] * 3)
         assert await taking.bring(import_payments, named) == (1, 2, 0)
-
-
-class StopAfter:
-    """Somebody who wants it to stop after so many lines."""
-
-    def __init__(self, lines: int) -> None:
-        self.left = lines
-
-    def begin(self, step: str, total: int | None = None) -> None:
-        del step, total
-
-    def advance(self, count: int = 1) -> None:
-        self.left -= count
-        if self.left <= 0:
-            raise Stopped
 
 
 async def test_an_import_that_is_stopped_goes_on_in_the_order_of_the_file(

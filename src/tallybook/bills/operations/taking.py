@@ -107,12 +107,9 @@ def take_reading(raw: RawText, reading: Reading, intake: Intake) -> Taken:
     at, on_day = _when(raw, intake)
     body_hash = intake.secrets.keyed_hash(raw.body.encode(errors="replace").decode())
     sent_at = None if raw.sent_at is None else raw.sent_at.isoformat(" ")
-    what = ["source", raw.source_id] if raw.source_id else ["text", raw.sender, body_hash, sent_at]
-    identity, older = _identity(intake, raw.customer_id, what), None
-    if raw.is_receipt_named and raw.received_at and not (raw.sent_at or raw.source_id):
-        older = identity
-        named = raw.received_at.isoformat(" ")
-        identity = _identity(intake, raw.customer_id, [*what[:-1], named])
+    received = raw.received_at.isoformat(" ") if raw.received_at and raw.is_receipt_named else None
+    said = ["text", raw.sender, body_hash]
+    identity, older = _identities(intake, raw, said, sent_at, received)
     is_otp = reading.verdict is Verdict.OTP
     message = Message(
         id=intake.ids.fresh(),
@@ -155,13 +152,9 @@ def take_parsed(parsed: ParsedMessage, intake: Intake) -> Taken:
         _text(parsed.bill_on), _text(parsed.due_on), _text(parsed.paid_on), parsed.reference,
         _text(parsed.sent_at),
     ]  # fmt: skip
-    shown = [None if part is None else str(part) for part in said]
-    what = ["source", parsed.source_id] if parsed.source_id else ["parsed", *shown]
-    identity, older = _identity(intake, parsed.customer_id, what), None
-    if parsed.received_at and not (parsed.sent_at or parsed.source_id):
-        older = identity
-        named = parsed.received_at.isoformat()
-        identity = _identity(intake, parsed.customer_id, [*what[:-1], named])
+    *shown, sent_at = [None if part is None else str(part) for part in said]
+    received = _text(parsed.received_at)
+    identity, older = _identities(intake, parsed, ["parsed", *shown], sent_at, received)
     message = Message(
         id=intake.ids.fresh(),
         customer_id=parsed.customer_id,
@@ -202,8 +195,27 @@ def take_parsed(parsed: ParsedMessage, intake: Intake) -> Taken:
     return Taken(parsed.customer_id, asked, message, fact, older)
 
 
-def _identity(intake: Intake, customer_id: str, what: Sequence[str | None]) -> str:
-    return intake.secrets.keyed_hash(_joined(customer_id, *what))
+def _identities(
+    intake: Intake,
+    given: RawText | ParsedMessage,
+    said: Sequence[str | None],
+    sent_at: str | None,
+    received_at: str | None,
+) -> tuple[str, str | None]:
+    """Tell by what a message is known again, and by what it was where that was another.
+
+    That is the source's own id; else what it says and when it was sent, or came. Source: B1.
+    """
+
+    def hashed(*what: str | None) -> str:
+        return intake.secrets.keyed_hash(_joined(given.customer_id, *what))
+
+    if given.source_id:
+        return hashed("source", given.source_id), None
+    by_sending = hashed(*said, sent_at)
+    if sent_at is not None or received_at is None:
+        return by_sending, None
+    return hashed(*said, received_at), by_sending
 
 
 def _joined(*parts: str | None) -> str:

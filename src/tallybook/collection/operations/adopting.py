@@ -5,15 +5,14 @@ from __future__ import annotations
 from datetime import date
 
 from tallybook.collection.operations.moving import close_item, transfer_event
-from tallybook.collection.operations.sending import new_transfer
+from tallybook.collection.operations.sending import new_debit
 from tallybook.collection.rules import may_send, send_row
 from tallybook.collection.store import INSTALLMENTS, PLANS
 from tallybook.collection.views import item_view
 from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
-from tallybook.processor.model import Action, ItemKind, TransferKind, TransferState
-from tallybook.processor.port import Direction
+from tallybook.processor.model import Action, ItemKind, TransferState
 from tallybook.processor.store import ITEMS, OPEN_ITEMS_ABOUT, TRANSFER_BY_TRANSACTION, TRANSFERS
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
@@ -64,21 +63,7 @@ class AdoptOrphanOperation:
         if plan is None or row is None or not may_send(plan, row):
             return Refusal("row_not_open", param="number", details={"number": command.number})
         plan, row = send_row(plan, row)
-        intent = new_transfer(
-            kind=TransferKind(plan.kind),
-            direction=Direction.DEBIT,
-            customer_id=plan.customer_id,
-            bank_account_id=plan.bank_account_id,
-            subject_id=plan.subject_id,
-            installment=(row.id, row.number),
-            amount_minor=row.amount_minor,
-            currency=plan.currency,
-            sent_on=command.sent_on,
-            sender=command.sender,
-            request_key=None,
-            moment=moment,
-            ids=ids,
-        )
+        intent = new_debit(plan, row, command.sent_on, command.sender, moment, ids)
         transfer = replace(
             intent, state=TransferState.ACCEPTED, transaction_id=command.transaction_id
         )

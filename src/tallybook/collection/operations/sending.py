@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from tallybook.collection.model import Installment, Plan
 from tallybook.collection.operations.moving import transfer_event
 from tallybook.collection.rules import may_send, send_row
 from tallybook.collection.store import INSTALLMENTS, PLANS
@@ -48,27 +49,34 @@ class SendInstallmentOperation:
         if plan is None or row is None or not may_send(plan, row):
             return Decision()
         plan, row = send_row(plan, row)
-        transfer = new_transfer(
-            kind=TransferKind(plan.kind),
-            direction=Direction.DEBIT,
-            customer_id=plan.customer_id,
-            bank_account_id=plan.bank_account_id,
-            subject_id=plan.subject_id,
-            installment=(row.id, row.number),
-            amount_minor=row.amount_minor,
-            currency=plan.currency,
-            sent_on=command.run_on,
-            sender=command.sender,
-            request_key=None,
-            moment=moment,
-            ids=ids,
-        )
+        transfer = new_debit(plan, row, command.run_on, command.sender, moment, ids)
         return Decision(
             changed=((PLANS, plan), (INSTALLMENTS, row)),
             added=((TRANSFERS, transfer),),
             events=(transfer_event(transfer),),
             value=transfer,
         )
+
+
+def new_debit(
+    plan: Plan, row: Installment, sent_on: date, sender: str, moment: Moment, ids: Ids
+) -> Transfer:
+    """Make the intent to collect a plan's row."""
+    return new_transfer(
+        kind=TransferKind(plan.kind),
+        direction=Direction.DEBIT,
+        customer_id=plan.customer_id,
+        bank_account_id=plan.bank_account_id,
+        subject_id=plan.subject_id,
+        installment=(row.id, row.number),
+        amount_minor=row.amount_minor,
+        currency=plan.currency,
+        sent_on=sent_on,
+        sender=sender,
+        request_key=None,
+        moment=moment,
+        ids=ids,
+    )
 
 
 def new_transfer(  # noqa: PLR0913 - a transfer's columns
