@@ -6,15 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 
 from tests.memory import keep_files_in_memory
 from tests.proof.check import Check
 from tests.proof.doing import do_check, do_named
 from tests.proof.rows import all_checks
 from tests.proof.table import Row, render, render_failures
+from tests.proof.workers import open_pool
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +44,7 @@ def run(
     """Run checks, in several processes if there are several lanes, and print the table."""
     if lanes > 1:
         do = partial(do_named, scale=scale, minutes=minutes)
-        with ProcessPoolExecutor(lanes, get_context("spawn"), max_tasks_per_child=1) as pool:
+        with open_pool(lanes, tasks_each=1) as pool:
             done = list(pool.map(do, [check.name for check in checks]))
     else:
         done = [do_check(check, scale, minutes) for check in checks]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack
 from functools import partial
-from multiprocessing import get_context
 
 from tests.proof.check import Check, Ground, Result
+from tests.proof.workers import open_pool
 from tests.sim.book import Book, open_book
 from tests.sim.play import play
 from tests.sim.rare import RARE, missed
@@ -46,9 +46,7 @@ def run(amount: int, ground: Ground, *, kind: str) -> Result:
     failures: list[str] = []
     reached: Counter[str] = Counter()
     did = 0
-    with ProcessPoolExecutor(
-        os.cpu_count(), get_context("spawn"), initializer=_begin, initargs=(kind, url)
-    ) as pool:
+    with open_pool(os.cpu_count() or 1, partial(_begin, kind, url)) as pool:
         waiting: dict[Future[tuple[list[str], Counter[str]]], int] = {}
         parts = _parts(amount)
         while True:
