@@ -45,11 +45,17 @@ def lose_the_first_debit(book: Played) -> str:
     """Pay out by rich reports and lose row 1's answer; gives the id it was executed under."""
     book.rail.is_rich = True
     book.pay_out()
-    book.rail.says = debits_lost
-    book.run_until(7)
-    book.rail.says = accepted
+    executed = lose_the_next_debit(book, 7)
     assert book.debit_of(1).state is S.UNKNOWN
-    executed = book.rail.calls[1].executed_as
+    return executed
+
+
+def lose_the_next_debit(book: Played, due: int) -> str:
+    """Lose the answer of the debit that is due on a day; gives the id it was executed under."""
+    book.rail.says = debits_lost
+    book.run_until(due)
+    book.rail.says = accepted
+    executed = book.rail.calls[-1].executed_as
     assert executed is not None
     return executed
 
@@ -353,20 +359,51 @@ def test_what_a_person_confirmed_under_its_id_is_not_undone_by_time(
 
 
 @pytest.mark.parametrize("said", ["success", "fail"])
-def test_a_row_finds_the_transfer_that_a_person_confirmed_before_an_equal_unknown(
-    book: Played, said: str
-) -> None:
-    """Row 2 never arrived at the Processor: row 1's report is not its own."""
+def test_a_row_finds_the_transfer_that_a_person_confirmed(book: Played, said: str) -> None:
     executed = lose_the_first_debit(book)
     book.rule(ItemKind.UNKNOWN, Action.CONFIRM_EXECUTED)
-    book.rail.says = debits_lost
-    book.run_until(14)
-    book.rail.says = accepted
     book.rail.tell(executed, said)
     book.run(1)
     assert (book.debit_of(1).state, book.debit_of(1).transaction_id) == (S.SUCCEEDED, executed)
-    assert book.debit_of(2).state is S.UNKNOWN
     assert len(book.items(ItemKind.CONTRADICTION)) == (said == "fail")
+
+
+@pytest.mark.parametrize("whose", [1, 2])
+def test_a_row_of_one_confirmed_or_of_an_equal_unknown_is_left_to_a_person(
+    book: Played, whose: int
+) -> None:
+    """One is booked and one is not: a guess would collect row 2 twice, or never."""
+    first = lose_the_first_debit(book)
+    book.rule(ItemKind.UNKNOWN, Action.CONFIRM_EXECUTED)
+    second = lose_the_next_debit(book, 14)
+    shown = (first, second)[whose - 1]
+    book.rail.tell(shown, "success")
+    book.run_until(23)
+    assert [book.debit_of(number).transaction_id for number in (1, 2)] == [None, None]
+    assert book.debit_of(2).state is S.UNKNOWN, "and not proved absent"
+    assert len(book.items(ItemKind.ORPHAN)) == 1
+    if whose == 1:
+        book.rule(ItemKind.ORPHAN, Action.DISMISS)
+    else:
+        book.rule(ItemKind.UNKNOWN, Action.CONFIRM_EXECUTED, transaction_id=second)
+    book.run(1)
+    is_collected = book.debit_of(2).state is S.SUCCEEDED
+    assert is_collected is (whose == 2)
+    assert any(row.replaces == 2 for row in book.rows().values()) is not is_collected
+
+
+def test_a_row_of_one_confirmed_or_of_an_equal_ruled_not_executed_is_left_to_a_person(
+    book: Played,
+) -> None:
+    """What a person ruled wrongly must come up: its row was sent again."""
+    lose_the_first_debit(book)
+    book.rule(ItemKind.UNKNOWN, Action.CONFIRM_EXECUTED)
+    second = lose_the_next_debit(book, 14)
+    book.rule(ItemKind.UNKNOWN, Action.CONFIRM_NOT_EXECUTED)
+    book.rail.tell(second, "success")
+    book.run(1)
+    assert book.debit_of(1).transaction_id is None
+    assert len(book.items(ItemKind.ORPHAN)) == 1
 
 
 # -- rows that do not fit the transfer whose id they name: P4
@@ -415,6 +452,56 @@ def test_rows_that_fit_settle_it_in_whatever_order_they_come(
         book.run(1)
     assert book.debit_of(1).state is S.SUCCEEDED
     assert len(book.items(ItemKind.CONTRADICTION)) == 1
+
+
+def show(book: Played, rows: list[str], *, is_one_report: bool) -> None:
+    """Let reports show rows of row 1's debit, each on a day of its own or all on one."""
+    book.pay_out()
+    book.run_until(7)
+    ident = book.debit_of(1).transaction_id
+    assert ident is not None
+    day_after = book.clock.today() + timedelta(days=1)
+    for place, row in enumerate(rows):
+        on = day_after if is_one_report else day_after + timedelta(days=place)
+        book.rail.told.append((on, ident, row))
+    book.run_until(7 + len(rows))
+
+
+@pytest.mark.parametrize("plain_first", [True, False])
+def test_a_row_that_tells_nothing_more_is_folded_alike_before_and_after_anothers(
+    book: Played, plain_first: bool
+) -> None:
+    """The row of another account has been settled with when the plain one comes."""
+    book.rail.is_rich = True
+    rows = [f"fail,1.00,{OTHER},debit", "success,,,"]
+    show(book, rows[::-1] if plain_first else rows, is_one_report=False)
+    assert book.debit_of(1).state is S.SUCCEEDED
+    assert len(book.items(ItemKind.CONTRADICTION)) == 1
+    assert all(each.replaces != 1 for each in book.rows().values())
+
+
+@pytest.mark.parametrize("is_one_report", [True, False])
+@pytest.mark.parametrize("right_first", [True, False])
+def test_a_row_that_is_shown_with_two_amounts_is_looked_at_by_a_person(
+    book: Played, right_first: bool, is_one_report: bool
+) -> None:
+    book.rail.is_rich = True
+    own = "DE89370400440532013000,debit"
+    rows = [f"success,1.00,{own}", f"success,0.90,{own}"]
+    show(book, rows if right_first else rows[::-1], is_one_report=is_one_report)
+    assert len(book.items(ItemKind.CONTRADICTION)) == 1
+    # What was booked before anybody could know stays booked until the person says.
+    was_booked = right_first and not is_one_report
+    assert book.debit_of(1).state is (S.SUCCEEDED if was_booked else S.ACCEPTED)
+
+
+def test_a_row_that_comes_to_tell_more_agrees_with_itself(book: Played) -> None:
+    book.rail.is_rich = True
+    own = "DE89370400440532013000"
+    rows = ["success,,,", f"success,,{own},", f"success,1.00,{own},debit", "success,1,,debit"]
+    show(book, rows, is_one_report=False)
+    assert book.debit_of(1).state is S.SUCCEEDED
+    assert book.items() == []
 
 
 @pytest.mark.parametrize("account", ["****3000", "XXXX3000", "de89 3704-0044 0532 0130 00", ""])

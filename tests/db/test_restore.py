@@ -3,6 +3,7 @@
 The simulated Processor's own log is the truth: it knows what was sent after the copy was made.
 """
 
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Generator
@@ -34,9 +35,9 @@ ROWS = 12
 class World:
     """One Processor and one clock, which books come and go beside."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, clock: ManualClock | None = None) -> None:
         self.home = home
-        self.clock = ManualClock(datetime(2026, 3, 2, 9, tzinfo=UTC))
+        self.clock = clock or ManualClock(datetime(2026, 3, 2, 9, tzinfo=UTC))
 
     @contextmanager
     def book(self, url: str) -> Generator[Tallybook]:
@@ -170,6 +171,92 @@ def test_what_a_restored_postgresql_copy_lost_is_found_by_the_anchor(
         reconcile_and_finish(world, url, lost)
     finally:
         databases.drop(url)
+
+
+def test_a_copy_is_held_once_and_then_is_what_a_person_made_of_it(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    """What it lost stands in the anchors for ever; a person has decided with that in view."""
+    world = World(tmp_path)
+    copy = keep_an_older_copy(world, sqlite_book_url)
+    with world.book(copy) as book:
+        assert book.call("GET", "/sending")["state"] == "reconciling"
+        book.call("POST", "/sending/start", {"reason": "looked it all up", "by": "ann"})
+    for _ in range(2):
+        with world.book(copy) as book:
+            assert book.call("GET", "/sending")["changed_by"] == "ann"
+            assert book.call("GET", "/sending")["state"] == "open"
+            world.run(book, 1)
+            write_anchor(book.engine)
+    # The same copy once more: it knows nothing of that decision, and lost what came after it too.
+    again = f"sqlite:///{tmp_path / 'again.db'}"
+    shutil.copyfile(tmp_path / "kept.db", tmp_path / "again.db")
+    with world.book(again) as book:
+        assert book.call("GET", "/sending")["state"] == "reconciling"
+
+
+def test_a_stop_outlives_a_restore_and_each_opening_of_the_copy(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    stopped = {"reason": "the bank is moving", "by": "ann"}
+    copy = keep_an_older_copy(world, sqlite_book_url, stopped=stopped)
+    for _ in range(3):
+        with world.book(copy) as book:
+            # The third day's run is the last that the copy knows of.
+            lost = {"lost_from": "2026-03-07", "lost_until": "2026-03-10"}
+            assert stopped | lost | {"state": "stopped"} == {
+                name.removeprefix("changed_"): value
+                for name, value in book.call("GET", "/sending").items()
+                if name != "changed_at"
+            }
+            assert len(open_items(book, "restored")) == 1
+            assert set(world.run(book, 4)) == {"stopped"}
+    with world.book(copy) as book:
+        book.call("POST", "/sending/start", {"reason": "the bank has moved", "by": "ann"})
+        assert open_items(book, "restored") == []
+
+
+def test_a_stop_of_a_held_copy_keeps_what_it_lost(sqlite_book_url: str, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    copy = keep_an_older_copy(world, sqlite_book_url)
+    with world.book(copy) as book:
+        held = book.call("GET", "/sending")
+        world.run(book, 2)
+        book.call("POST", "/sending/stop", {"reason": "wait", "by": "ann"})
+    with world.book(copy) as book:
+        assert set(world.run(book, 6)) == {"stopped"}
+        book.call("POST", "/sending/stop", {"reason": "wait on", "by": "ann"})
+        found = book.call("GET", "/sending")
+    names = ("lost_from", "lost_until")
+    assert [found[name] for name in names] == [held[name] for name in names]
+
+
+def test_the_days_that_were_lost_are_those_of_the_business(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    """At four in the morning by UTC it is still the day before in Los Angeles."""
+    zone = "America/Los_Angeles"
+    world = World(tmp_path, ManualClock(datetime(2026, 3, 3, 4, tzinfo=UTC), zone))
+    copy = keep_an_older_copy(world, sqlite_book_url)
+    with world.book(copy) as book:
+        assert book.call("GET", "/sending")["lost_from"] == "2026-03-07"
+
+
+def keep_an_older_copy(world: World, url: str, *, stopped: dict[str, str] | None = None) -> str:
+    """Copy a book that goes on and is anchored after that; gives where the copy is."""
+    kept = world.home / "kept.db"
+    with world.book(url) as book:
+        begin(world, book)
+        if stopped is not None:
+            book.call("POST", "/sending/stop", stopped)
+        copies.backup(kept, database_url=url, home=world.home)
+        if stopped is not None:
+            book.call("POST", "/sending/start", stopped)
+        lose(world, book)
+        write_anchor(book.engine)
+    shutil.copyfile(kept, world.home / "copy.db")
+    return f"sqlite:///{world.home / 'copy.db'}"
 
 
 def pg(program: str, *arguments: str) -> None:

@@ -308,7 +308,7 @@ BUGS: list[Bug] = [
     Bug("a moved row is due on the run's date", ["collection.rules:_Work._due_on"],
         _on_the_runs_date),
     Bug("a held amount is collected again", ["collection.rules:target_unsent"], _held_is_owed),
-    Bug("an account takes any number of debits a run", ["collection.queries:_DUE"],
+    Bug("an account takes any number of debits a run", ["collection.tasks.due:_DUE"],
         _without("place + sent <= a_day")),
     Bug("the larger instalments stand last", ["collection.rules:split_evenly"], _larger_last),
     Bug("the fee is earned with the first debit", ["advances.rules:earned_fee"], _fee_at_once),

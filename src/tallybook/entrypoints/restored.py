@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import date
 from typing import Protocol
 
 from tallybook.ambient.clock import Clock
@@ -18,7 +17,7 @@ from tallybook.reports.verify.anchors import (
     AnchorError,
     append_anchor,
     is_behind,
-    last_event_on,
+    last_event_at,
     read_anchor,
     read_anchors,
 )
@@ -52,14 +51,15 @@ class Anchored(Protocol):
         ...
 
 
-def hold_sending(door: Door, database: Database, today: date, *, reason: str, by: str) -> None:
+def hold_sending(door: Door, database: Database, clock: Clock, *, reason: str, by: str) -> None:
     """Send nothing from a restored copy until what it may have lost is accounted for.
 
     Raises: Refused `field_invalid`: the reason or the name is no text that can be kept.
     """
     with database.reader() as connection:
-        last = last_event_on(connection) or today
-    until = max(today, last)  # days that were played ahead are lost as well
+        at = last_event_at(connection)
+    last = clock.today() if at is None else clock.date_of(at)
+    until = max(clock.today(), last)  # days that were played ahead are lost as well
     asked = SetSending(SendingState.RECONCILING, reason, by, lost_from=last, lost_until=until)
     outcome = door.ask_now(Command(SET_SENDING, asked))
     if outcome.refusal is not None:
@@ -68,6 +68,9 @@ def hold_sending(door: Door, database: Database, today: date, *, reason: str, by
 
 def hold_if_restored(engine: Anchored) -> bool:
     """Hold sending where the anchor file knows more of this book than the book does itself.
+
+    It is held once for that: from then on the file knows that the book is this copy, so that a
+    person may let sending go on.
 
     Returns: whether it does.
     """
@@ -83,12 +86,12 @@ def hold_if_restored(engine: Anchored) -> bool:
         if not is_behind(connection, anchors):
             return False
         sending = find_sending(connection)
-    if sending is not None and sending.state is SendingState.RECONCILING:
-        return True
-    _log.error("the book is older than its anchor: nothing is sent until it is reconciled")
-    reason = "the anchor file knows more than this book: it is a restored copy"
-    today = engine.clock.today()
-    hold_sending(engine.door, engine.database, today, reason=reason, by="tallybook")
+    # Where `restore` has made the copy it is held already.
+    if sending is None or sending.state is not SendingState.RECONCILING:
+        _log.error("the book is older than its anchor: nothing is sent until it is reconciled")
+        reason = "the anchor file knows more than this book: it is a restored copy"
+        hold_sending(engine.door, engine.database, engine.clock, reason=reason, by="tallybook")
+    write_anchor(engine)
     return True
 
 

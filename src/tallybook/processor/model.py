@@ -103,8 +103,14 @@ class Fact:
     """Whether the transfer with this id has been settled with it."""
     amount_minor: int | None
     account_hash: str | None
+    """The keyed hash of the account it names; SHOWN_OTHERWISE where rows of it contradict."""
     direction: Direction | None
     reason: str | None
+
+
+SHOWN_OTHERWISE = "-" * 64
+"""Stands for the account of a fact that rows gave two amounts, accounts or directions: whoever's it
+is, a person has to look."""
 
 
 @frozen

@@ -46,10 +46,13 @@ _COMPLETE = (
     )
     .order_by(_R.report_on, _R.id)
 )
+_UNAPPLIED = select(_F.transaction_id).where(
+    # As the partial index has it.
+    text("NOT report_facts.applied")
+)
 _TELLING_ACCOUNTS = (
     select(_F.transaction_id)
-    # As the partial index has it.
-    .where(text("NOT report_facts.applied"), _F.account_hash.is_not(None))
+    .where(_F.transaction_id.in_(_UNAPPLIED), _F.account_hash.is_not(None))
     .limit(1)
 )
 
@@ -118,17 +121,18 @@ def list_complete(connection: Connection, *, after: date, until: date) -> list[R
 
 
 def do_rows_tell_accounts(connection: Connection) -> bool:
-    """Tell whether a fact that is not applied yet says of which account it is."""
+    """Tell whether facts say of which account they are, of transactions with news."""
     return connection.execute(_TELLING_ACCOUNTS).first() is not None
 
 
 def list_nameless(connection: Connection) -> list[Transfer]:
-    """List transfers that may be behind an orphan: unknown, or executed as a person said.
+    """List transfers that may be behind an orphan: unknown, or ruled executed or not executed.
 
     No answer and no report has given them an id of the Processor's yet.
     """
     confirmed = (_T.state == TransferState.SUCCEEDED.value) & _T.is_ruled.is_(True)
+    others = (TransferState.UNKNOWN.value, TransferState.NOT_EXECUTED.value)
     wanted = select_rows(TRANSFERS.rows).where(
-        _T.transaction_id.is_(None), (_T.state == TransferState.UNKNOWN.value) | confirmed
+        _T.transaction_id.is_(None), _T.state.in_(others) | confirmed
     )
     return fetch(connection, TRANSFERS.rows, wanted)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
-from tallybook.kernel.frozen import frozen
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.processor.model import (
+    SHOWN_OTHERWISE,
     Action,
     Fact,
     ItemKind,
@@ -99,13 +100,44 @@ def fold_facts(facts: Iterable[Fact]) -> Folded:
 def disagrees(fact: Fact, transfer: Transfer, account_hash: str | None) -> bool:
     """Tell whether a row of a transfer's own id says another amount, account or direction.
 
-    What the row leaves out, or what nobody looked up, agrees. Source: P4, P6.
+    What the row leaves out, or what nobody looked up, agrees; what was also shown otherwise does
+    not. Source: P4, P6.
     """
     return (
-        fact.amount_minor not in (None, transfer.amount_minor)
+        fact.account_hash == SHOWN_OTHERWISE
+        or fact.amount_minor not in (None, transfer.amount_minor)
         or fact.direction not in (None, transfer.direction)
         or (account_hash is not None and fact.account_hash not in (None, account_hash))
     )
+
+
+def join_facts(known: Fact, fact: Fact) -> Fact:
+    """Make one fact of two that give a transaction the same result, in whatever order they came.
+
+    What one leaves out the other says; where they say two things, both are doubtful. A fact that
+    says more than when it was applied, or is older, is to be applied again. Source: P4, T4.
+    """
+    said = [
+        (known.amount_minor, fact.amount_minor),
+        (known.account_hash, fact.account_hash),
+        (known.direction, fact.direction),
+    ]
+    differs = any(None not in each and each[0] != each[1] for each in said)
+    amount, account, direction = (one if one is not None else other for one, other in said)
+    happened_on = min(fact.happened_on, known.happened_on)
+    joined = replace(
+        known,
+        first_on=min(fact.first_on, known.first_on),
+        happened_on=happened_on,
+        not_before=min(fact.not_before, known.not_before),
+        amount_minor=amount,
+        account_hash=SHOWN_OTHERWISE if differs else account,
+        direction=direction,
+    )
+    # Only what it says and when it happened is folded; a day on which it was shown before may prove
+    # something about the reports in between.
+    is_same = joined == replace(known, first_on=joined.first_on, not_before=joined.not_before)
+    return joined if is_same else replace(joined, applied=False)
 
 
 def judge_report(*, ended: bool, missing_count: int) -> ReportState:
@@ -197,13 +229,16 @@ def covered_days_since(day: date, covered: frozenset[date]) -> int:
     return sum(1 for each in covered if each > day)
 
 
-def match_orphan(fact: Fact, unknowns: Sequence[Transfer], hashes: Mapping[str, str]) -> str | None:
-    """Find the unknown transfer that an orphan row proves executed; None leaves it to a person.
+def match_orphan(fact: Fact, nameless: Sequence[Transfer], hashes: Mapping[str, str]) -> str | None:
+    """Find the transfer without an id that an orphan row is of; None leaves it to a person.
 
     Only rows that carry amount, account and direction identify a transfer. Of several equal
-    unknowns the oldest is taken: money of one account and amount is all the same. Where the
-    Processor's calendar is behind ours, a row may be dated a day before its transfer was sent; only
-    a success is taken so, for a failure that is another's would send the transfer again.
+    unknowns the oldest is taken: money of one account and amount is all the same. Not so of one
+    that a person confirmed, for its money is booked already: a row that was another's would vanish
+    behind it. So it is only taken where no other fits, be that unknown or ruled not executed.
+
+    Where the Processor's calendar is behind ours, a row may be dated a day before its transfer was
+    sent; only a success is taken so, for a failure that is another's would send the transfer again.
 
     `hashes` gives the account hash of each bank account id. Source: P6.
     """
@@ -215,15 +250,19 @@ def match_orphan(fact: Fact, unknowns: Sequence[Transfer], hashes: Mapping[str, 
         sent_until = min(sent_until + CALENDARS_DIFFER, fact.first_on)
     equal = [
         transfer
-        for transfer in unknowns
+        for transfer in nameless
         if transfer.amount_minor == fact.amount_minor
         and transfer.direction == fact.direction
         and hashes.get(transfer.bank_account_id) == fact.account_hash
         and transfer.sent_on <= sent_until
     ]
-    if not equal:
+    states = {transfer.state for transfer in equal}
+    if TransferState.SUCCEEDED in states and len(states) > 1:
         return None
-    return min(equal, key=lambda transfer: (transfer.intent_at, transfer.id)).id
+    may_be_it = [each for each in equal if each.state is not TransferState.NOT_EXECUTED]
+    if not may_be_it:
+        return None
+    return min(may_be_it, key=lambda transfer: (transfer.intent_at, transfer.id)).id
 
 
 def may_be_shown(sent_on: date, unexplained: Iterable[Fact]) -> bool:

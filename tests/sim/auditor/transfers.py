@@ -140,21 +140,27 @@ class TransferAudit:
             if result == "success":
                 # The Processor's calendar may be a day behind; no report shows what comes after it.
                 last = min(happened + 1, self.named[txn, result][0])
-            for ident, transfer in self.transfers.items():  # the oldest stands first
-                content = transfer["direction"], transfer["account"], transfer["amount"]
-                confirmed = transfer["state"] == "succeeded" and transfer["ruled"]
-                if (
-                    (transfer["state"] == "unknown" or confirmed)
-                    and transfer["txn"] is None
-                    and content == self.identities[txn]
-                    and transfer["day"] <= last
-                ):
-                    if confirmed:  # it stays as a person ruled it, and has its id now
-                        self.by_id[txn], transfer["txn"] = ident, txn
-                        break
-                    self.accept(ident, txn)
-                    transfer["reached"].add("unknown matched by a report")
-                    break
+            fitting = [
+                ident  # the oldest stands first
+                for ident, transfer in self.transfers.items()
+                if transfer["txn"] is None
+                and transfer["day"] <= last
+                and (transfer["direction"], transfer["account"], transfer["amount"])
+                == self.identities[txn]
+            ]
+            unknown = [i for i in fitting if self.transfers[i]["state"] == "unknown"]
+            undone = [i for i in fitting if self.transfers[i]["state"] == "not_executed"]
+            confirmed = [
+                i
+                for i in fitting
+                if self.transfers[i]["state"] == "succeeded" and self.transfers[i]["ruled"]
+            ]
+            if confirmed and not unknown and not undone:
+                # It stays as a person ruled it, and has its id now.
+                self.by_id[txn], self.transfers[confirmed[0]]["txn"] = confirmed[0], txn
+            elif unknown and not confirmed:
+                self.accept(unknown[0], txn)
+                self.transfers[unknown[0]]["reached"].add("unknown matched by a report")
 
     def dismiss(self, txn: str) -> None:
         """Take a person's word that the rows of a transaction are none of ours. Source: P9."""

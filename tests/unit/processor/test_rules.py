@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import reduce
 from itertools import permutations, product
 from random import Random
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallybook.processor.model import (
+    SHOWN_OTHERWISE,
     Fact,
     ItemKind,
     ReportState,
@@ -28,10 +30,12 @@ from tallybook.processor.rules import (
     are_reports_missing,
     covered_days,
     covered_days_since,
+    disagrees,
     earliest_day,
     fold_facts,
     has_timed_out,
     is_in_gap,
+    join_facts,
     judge_report,
     match_orphan,
     may_be_shown,
@@ -301,6 +305,36 @@ def test_of_several_equal_unknowns_the_oldest_is_matched() -> None:
     elsewhere = _unknown(3, bank_account_id=an_id(4), intent_at=NOON - timedelta(hours=2))
     for order in permutations([newer, older, elsewhere]):
         assert match_orphan(_orphan(), order, HASHES) == older.id
+
+
+def test_facts_are_joined_alike_in_any_order() -> None:
+    """Dates go back, gaps are filled, and what is said twice is doubtful for good."""
+    said: list[dict[str, Any]] = [
+        {},
+        {"amount_minor": 100, "direction": Direction.DEBIT},
+        {"account_hash": "hash-3", "happened_on": day(1), "first_on": day(2)},
+        {"amount_minor": 100, "account_hash": "hash-3", "not_before": day(0)},
+    ]
+    facts = [replace(a_fact(GOOD, day(3)), **told) for told in said]
+    for contradicting in ([], [a_fact(GOOD, day(3), amount_minor=90)]):
+        ends = {reduce(join_facts, order) for order in permutations([*facts, *contradicting])}
+        assert len({replace(end, amount_minor=None) for end in ends}) == 1
+        joined = ends.pop()
+        assert (joined.happened_on, joined.direction) == (day(1), Direction.DEBIT)
+        assert joined.account_hash == (SHOWN_OTHERWISE if contradicting else "hash-3")
+        transfer = a_transfer(7, bank_account_id=an_id(3), amount_minor=joined.amount_minor)
+        assert disagrees(joined, transfer, "hash-3") is bool(contradicting)
+        assert disagrees(joined, transfer, None) is bool(contradicting)
+
+
+def test_a_fact_that_says_nothing_new_is_not_applied_again() -> None:
+    known = replace(a_fact(GOOD, day(3), amount_minor=100), applied=True)
+    same = a_fact(GOOD, day(3))
+    assert join_facts(known, same) == known
+    shown_before = replace(same, first_on=day(2), happened_on=day(3))
+    assert join_facts(known, shown_before).applied
+    for told in ({"happened_on": day(2)}, {"amount_minor": 90}, {"direction": Direction.DEBIT}):
+        assert not join_facts(known, replace(same, **told)).applied
 
 
 def test_every_kind_of_item_says_what_a_person_may_do() -> None:

@@ -17,7 +17,7 @@ from tallybook.processor.model import (
     ReportState,
     TransferKind,
 )
-from tallybook.processor.rules import judge_report, must_repeat
+from tallybook.processor.rules import join_facts, judge_report, must_repeat
 from tallybook.processor.store import (
     FACTS,
     FACTS_OF,
@@ -98,7 +98,10 @@ class FactsAdded:
 
 
 class AddFactsOperation:
-    """Keeps each fact once, with the earliest date it was seen. Its value is a FactsAdded."""
+    """Keeps each fact once, with the earliest date it was seen and all that was said of it.
+
+    Its value is a FactsAdded.
+    """
 
     name = "collection.add_facts"
 
@@ -109,10 +112,10 @@ class AddFactsOperation:
         return Needs(look_up=[(FACTS_OF, ident) for ident in idents])
 
     def decide(self, view: View, command: AddFacts, moment: Moment, ids: Ids) -> Decision | Refusal:
-        """Add what is new; an older report that comes late re-opens what it changes (T4)."""
+        """Add what is new; what a report dates back or says otherwise is opened again (T4)."""
         del moment, ids
         added: list[Fact] = []
-        earlier: list[Fact] = []
+        changed: list[Fact] = []
         repeated = 0
         for place, fact in enumerate((*command.facts, *command.again)):
             known = next(
@@ -128,34 +131,22 @@ class AddFactsOperation:
                 continue
             if place < len(command.facts):
                 repeated += must_repeat(known, command.report_on)
-            if fact.happened_on < known.happened_on or fact.first_on < known.first_on:
-                earlier.append(_dated_back(known, fact))
+            if (joined := join_facts(known, fact)) != known:
+                changed.append(joined)
         value = FactsAdded(len(added), repeated)
-        if not added and not earlier:
+        if not added and not changed:
             return Decision(value=value)
         event = Event(
             "processor.report.read",
             command.report_id,
-            {"new": len(added), "earlier": len(earlier)},
+            {"new": len(added), "earlier": len(changed)},
         )
         return Decision(
-            changed=[(FACTS, fact) for fact in earlier],
+            changed=[(FACTS, fact) for fact in changed],
             added=[(FACTS, fact) for fact in added],
             events=(event,),
             value=value,
         )
-
-
-def _dated_back(known: Fact, fact: Fact) -> Fact:
-    return replace(
-        known,
-        first_on=min(fact.first_on, known.first_on),
-        happened_on=min(fact.happened_on, known.happened_on),
-        not_before=min(fact.not_before, known.not_before),
-        # Only when it happened is folded; a day on which it was shown before may prove something
-        # about the reports in between.
-        applied=known.applied and fact.happened_on >= known.happened_on,
-    )
 
 
 @frozen

@@ -52,7 +52,8 @@ class SetSendingOperation:
     ) -> Decision | Refusal:
         """Set it; a stop keeps what is known of a lost interval, a start ends it.
 
-        A start by itself sets only what it has looked at: a person's stop stands.
+        A start by itself sets only what it has looked at: a person's stop stands. So it does in a
+        restored copy, which nobody but a person starts then.
         """
         unfit = unfit_text("reason", command.reason) or unfit_text("by", command.by, BY_MAX)
         if unfit is not None:
@@ -60,21 +61,25 @@ class SetSendingOperation:
         before = view.row(SENDING, SWITCH)
         if command.only_from is not None and before != command.only_from:
             return Decision(value=before)
+        is_hold = command.state is SendingState.RECONCILING
+        lost = command.lost_from, command.lost_until
+        if before is not None and command.state is not SendingState.OPEN:
+            lost = _widened(before, command)
         after = Sending(
             name=SWITCH,
             state=command.state,
             reason=command.reason,
             changed_by=command.by,
             changed_at=moment.now,
-            lost_from=command.lost_from,
-            lost_until=command.lost_until,
+            lost_from=lost[0],
+            lost_until=lost[1],
         )
-        if command.state is SendingState.STOPPED and before is not None:
-            after = replace(after, lost_from=before.lost_from, lost_until=before.lost_until)
+        if before is not None and before.state is SendingState.STOPPED and is_hold:
+            after = replace(before, lost_from=lost[0], lost_until=lost[1])
         waiting = view.rows(OPEN_ITEMS_ABOUT, RESTORED_ABOUT)
         added: list[tuple[Any, Any]] = [] if before else [(SENDING, after)]
         changed: list[tuple[Any, Any]] = [(SENDING, after)] if before else []
-        if command.state is SendingState.RECONCILING and not waiting:
+        if is_hold and not waiting:
             added.append((ITEMS, _restored_item(after, moment, ids)))
         if command.state is SendingState.OPEN:
             changed += (
@@ -89,6 +94,13 @@ class SetSendingOperation:
             reply=Reply(200, sending_view(after)),
             value=after,
         )
+
+
+def _widened(before: Sending, command: SetSending) -> tuple[date | None, date | None]:
+    """Tell the lost interval: what was lost before is not found by losing more."""
+    firsts = [day for day in (before.lost_from, command.lost_from) if day is not None]
+    lasts = [day for day in (before.lost_until, command.lost_until) if day is not None]
+    return min(firsts, default=None), max(lasts, default=None)
 
 
 _VERBS = {

@@ -16,7 +16,7 @@ from tallybook.collection.operations.transfers import MarkTransfer
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.insisting import ask_all
 from tallybook.processor.model import Fact, ItemKind, Transfer, TransferState
-from tallybook.processor.queries import list_nameless
+from tallybook.processor.queries import find_sending, list_nameless
 from tallybook.processor.rules import covered_days, has_timed_out, match_orphan, may_be_shown
 from tallybook.writer.model import Command
 
@@ -25,7 +25,8 @@ async def match_orphans(context: CollectionContext) -> int:
     """Give orphan rows to the transfers without an id that they identify.
 
     The rest wait for a person. A transfer that a person confirmed without its id is one of them:
-    else its row would go to another that is equal and of which nothing is known.
+    else its row would go to another that is equal and of which nothing is known. It is not while
+    the book is a restored copy: a row may be of a transfer that the copy does not have.
 
     Returns: how many orphans are new operator items.
     """
@@ -35,12 +36,15 @@ async def match_orphans(context: CollectionContext) -> int:
             orphans = queries.list_orphans(connection)
             if not orphans:
                 return [], [], {}
-            unknowns = list_nameless(connection)
-            accounts = sorted({transfer.bank_account_id for transfer in unknowns})
-            return orphans, unknowns, dict(queries.account_hashes(connection, accounts))
+            nameless = list_nameless(connection)
+            sending = find_sending(connection)
+            if sending is not None and sending.lost_from is not None:
+                nameless = [each for each in nameless if each.state is TransferState.UNKNOWN]
+            accounts = sorted({transfer.bank_account_id for transfer in nameless})
+            return orphans, nameless, dict(queries.account_hashes(connection, accounts))
 
-    orphans, unknowns, hashes = await asyncio.to_thread(load)
-    left = {transfer.id: transfer for transfer in unknowns}
+    orphans, nameless, hashes = await asyncio.to_thread(load)
+    left = {transfer.id: transfer for transfer in nameless}
     commands: list[Command] = []
     seen: set[str] = set()
     for fact in sorted(orphans, key=lambda each: (each.happened_on, each.transaction_id)):

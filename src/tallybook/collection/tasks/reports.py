@@ -32,7 +32,7 @@ from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Fact, Report, ReportState
 from tallybook.processor.queries import list_complete
 from tallybook.processor.report_reader import ReportRow, ReportStream
-from tallybook.processor.rules import WINDOW_DAYS, earliest_day, row_days
+from tallybook.processor.rules import WINDOW_DAYS, earliest_day, join_facts, row_days
 from tallybook.writer.model import Command
 
 FACTS_A_COMMAND = 2_000
@@ -155,7 +155,7 @@ class _Piece(NamedTuple):
     rows_count: int
     facts: tuple[Fact, ...]
     again: tuple[Fact, ...]
-    """Those that the report has named in an earlier piece, with a later date."""
+    """Those that the report has named in an earlier piece, with a later date or other words."""
 
 
 _BACK_BITS = 3
@@ -192,23 +192,30 @@ class _FactReader:
                 yield _Piece(len(part), tuple(facts.values()), tuple(again.values()))
 
     def _take(self, row: ReportRow, facts: dict[int, Fact], again: dict[int, Fact]) -> None:
-        """Keep a row that is new, or that dates back what was kept: rows have no order (0003)."""
+        """Keep a row that is new, or that dates back or contradicts what was kept.
+
+        Rows have no order (0003).
+        """
         mark = hash((row.transaction_id, row.result))
         content = hash((row.amount, row.account, row.direction))
         known = self._seen.get(mark)
-        if known is not None:
-            self.tells_apart &= known >> _BACK_BITS == content
-            if row.date is None:
-                return
+        is_same = known is not None and known >> _BACK_BITS == content
+        if is_same and row.date is None:
+            return
         happened_on, not_before = row_days(row.date, self._report_on, self._not_before)
         back = (self._report_on - happened_on).days
-        if known is not None and back <= known & _BACK_MASK:
-            return
+        if known is not None:
+            self.tells_apart &= is_same
+            furthest = known & _BACK_MASK
+            if is_same and back <= furthest:
+                return
+            content, back = known >> _BACK_BITS, max(back, furthest)
         self._seen[mark] = (content << _BACK_BITS) | back
         fact = self._fact(row, happened_on, not_before)
         self.tells_apart &= None not in (fact.amount_minor, fact.account_hash, fact.direction)
         # What is asked for together is kept together: the database has a fact once.
-        (facts if known is None or mark in facts else again)[mark] = fact
+        kept = facts if known is None or mark in facts else again
+        kept[mark] = join_facts(kept[mark], fact) if mark in kept else fact
 
     def _fact(self, row: ReportRow, happened_on: date, not_before: date) -> Fact:
         return Fact(

@@ -18,7 +18,7 @@ from tallybook.entrypoints.restored import hold_sending
 from tallybook.kernel.progress import Progress
 from tallybook.reports.verify import format_discrepancies
 from tallybook.reports.verify import verify as verify_book
-from tallybook.reports.verify.anchors import append_anchor, last_event_on, read_anchor
+from tallybook.reports.verify.anchors import append_anchor, last_event_at, read_anchor
 
 _FOR_SQLITE = (
     "{what} is for SQLite. A PostgreSQL book is copied with pg_dump, and brought back with"
@@ -38,16 +38,18 @@ def backup(file: Path, **given: object) -> None:
             copy = open_database(f"sqlite:///{draft}", read_only=True)
             try:
                 with copy.reader() as connection:
-                    last = last_event_on(connection)
-                    anchor = read_anchor(connection, SystemClock(settings.timezone).now())
+                    clock = SystemClock(settings.timezone)
+                    at = last_event_at(connection)
+                    anchor = read_anchor(connection, clock.now())
             finally:
                 copy.close()
             fold_log(draft)
     finally:
         database.close()
     events = 0 if anchor is None else anchor.event_seq
+    last = "empty" if at is None else clock.date_of(at)
     print(
-        f"The copy {file} holds the book up to event {events} ({last or 'empty'}).\n"
+        f"The copy {file} holds the book up to event {events} ({last}).\n"
         f"The key is not in it: without {settings.key_path} no account number in it can be read."
         " Keep that apart from it."
     )
@@ -117,9 +119,7 @@ def _prepare(draft: Path, settings: Settings, progress: Progress, *, is_verified
         clock = SystemClock(settings.timezone)
         door = open_door(copy, clock)
         try:
-            hold_sending(
-                door, copy, clock.today(), reason="the book was restored", by="tallybook restore"
-            )
+            hold_sending(door, copy, clock, reason="the book was restored", by="tallybook restore")
         finally:
             door.close()
     finally:

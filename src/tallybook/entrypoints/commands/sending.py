@@ -39,8 +39,9 @@ def hold(reason: str, by: str, **given: object) -> None:
     """Say that this book is a restored copy: its last event is where it may have lost something."""
     engine = Engine.open(load_settings(**given), may_create=False)
     try:
-        today = engine.clock.today()
-        hold_sending(engine.door, engine.database, today, reason=reason.strip(), by=by.strip())
+        hold_sending(
+            engine.door, engine.database, engine.clock, reason=reason.strip(), by=by.strip()
+        )
         _say(engine)
     finally:
         engine.close()

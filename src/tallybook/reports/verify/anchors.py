@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,18 +104,23 @@ def check_anchors(connection: Connection, anchors: Sequence[Anchor]) -> Iterator
 
 
 def is_behind(connection: Connection, anchors: Sequence[Anchor]) -> bool:
-    """Tell whether a book is an older copy of itself: its own anchors know more than it does."""
+    """Tell whether a book is an older copy of itself: it does not have what was last written of it.
+
+    Earlier anchors say nothing of that: once a copy has gone on, and an anchor of it was written,
+    those of the days that it lost stand above.
+    """
     book = _book_of(connection)
-    own = [anchor.event_seq for anchor in anchors if anchor.book == book]
-    last = connection.execute(select(CHAIN_HEADS.c.event_seq)).scalar_one()
-    return bool(own) and max(own) > last
+    own = [anchor for anchor in anchors if anchor.book == book]
+    if not own:
+        return False
+    hashed = select(EVENTS.c.hash).where(EVENTS.c.seq == own[-1].event_seq)
+    return connection.execute(hashed).scalar() != own[-1].event_hash
 
 
-def last_event_on(connection: Connection) -> date | None:
-    """Tell the date of a book's last event; None while it has none."""
+def last_event_at(connection: Connection) -> datetime | None:
+    """Tell the moment of a book's last event; None while it has none."""
     wanted = select(EVENTS.c.occurred_at).order_by(EVENTS.c.seq.desc()).limit(1)
-    at = connection.execute(wanted).scalar()
-    return None if at is None else at.date()
+    return connection.execute(wanted).scalar()
 
 
 def _check(
