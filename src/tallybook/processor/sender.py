@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -24,6 +25,15 @@ OPEN_MAX = 200
 """At most so many intents are in the air at once. Source: P3."""
 
 INSUFFICIENT_FUNDS = "insufficient_funds"
+
+BALANCE_SECONDS = 5
+"""How long a debit waits to be told a balance, beside the call's own deadline: a small part of its
+lease, also where it waits for another's question first. Units: seconds. Source: P3, P8."""
+
+SILENT_MAX = 5
+"""So many questions in a row without an answer, and none is asked any more on that date."""
+
+_log = logging.getLogger("tallybook.sending")
 
 
 @frozen
@@ -93,50 +103,69 @@ class Sender:
         return Sent(transaction_id=answered)
 
     async def _lacks_funds(self, transfer: Transfer, bank_account: str) -> bool:
-        """Tell whether a debit is known to fail for lack of funds. Source: P8."""
+        """Tell whether a debit is known to fail for lack of funds. Source: P8.
+
+        What is not told in time holds nothing up: the debit is sent, and fails like any other.
+        """
         if not transfer.is_debit:
             return False
-        today = self._clock.today()
-        if self._balances is None or self._balances.day != today:
-            self._balances = _Balances(today)
-        balances = self._balances
-        if not balances.is_asked:
+        balances = self._balances_of_today()
+        if not balances.is_answered:
+            silent = balances.silent
             async with balances.first:
                 # One asks for all that go out with it: most Processors tell no balances.
-                if not balances.is_asked:
-                    try:
-                        return await self._ask_balance(balances, transfer, bank_account)
-                    finally:
-                        balances.is_asked = True
-        if balances.are_told is False:
-            return False
+                if not balances.is_answered:
+                    if balances.silent != silent:
+                        return False
+                    return await self._ask_balance(balances, transfer, bank_account)
         return await self._ask_balance(balances, transfer, bank_account)
+
+    def _balances_of_today(self) -> _Balances:
+        day, loop = self._clock.today(), asyncio.get_running_loop()
+        known = self._balances
+        if known is None or known.day != day or known.loop is not loop:
+            known = self._balances = _Balances(day, loop)
+        return known
 
     async def _ask_balance(
         self, balances: _Balances, transfer: Transfer, bank_account: str
     ) -> bool:
+        if balances.are_told is False or balances.silent >= SILENT_MAX:
+            return False
         try:
-            balance = await self._processor.available_balance(bank_account)
+            async with asyncio.timeout(BALANCE_SECONDS):
+                balance = await self._processor.available_balance(bank_account)
         except BalancesNotTold:
             # Whoever tells one account's balance may tell the next one's, whatever it says of this.
-            balances.are_told = balances.are_told or False
+            balances.hear(are_told=balances.are_told or False)
             return False
-        if balance is None:
+        except TimeoutError:
+            balances.silent += 1
             return False
-        balances.are_told = True
+        balances.hear(are_told=balances.are_told or (True if balance is not None else None))
         try:
-            return parse_amount(balance, transfer.currency) < transfer.amount_minor
+            return balance is not None and (
+                parse_amount(balance, transfer.currency) < transfer.amount_minor
+            )
         except Refused:
             return False
 
 
 @dataclass(slots=True)
 class _Balances:
-    """Whether the Processor tells balances, on one date: the next day's run asks anew."""
+    """What is known of how the Processor tells balances: the next day's run asks anew."""
 
     day: date
+    loop: asyncio.AbstractEventLoop
+    """Whose tasks the lock is for."""
     first: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the first who asks; it is of the loop that the date's run is in."""
-    is_asked: bool = False
+    """Held by whoever asks while no question has been answered."""
+    is_answered: bool = False
     are_told: bool | None = None
     """None while no answer has been clear."""
+    silent: int = 0
+    """How many questions in a row had no answer in time."""
+
+    def hear(self, *, are_told: bool | None) -> None:
+        """Keep what an answer says of the questions to come."""
+        self.is_answered, self.are_told, self.silent = True, are_told, 0
