@@ -68,20 +68,27 @@ class Sender:
         self._balances: _Balances | None = None
         """What is known of them on the date of the last debit."""
 
-    async def send(self, transfer: Transfer, bank_account: str, *, intent_seen_at: float) -> Sent:
-        """Send one transfer, once.
+    async def send(self, transfer: Transfer, bank_account: str, *, asked_at: float) -> Sent:
+        """Send one transfer, once, while its lease holds.
 
-        `intent_seen_at` is the monotonic time at which its intent was known to be on record: the
-        lease is counted from there, on a clock that nobody can set. Source: P3.
+        `asked_at` is the monotonic time before its intent was asked for. The lease is counted from
+        there, on a clock that nobody can set and that shows a process which stood still; and by the
+        instant on record, which is what others go by. Whichever ends first counts. Source: P3.
         """
-        deadline = intent_seen_at + self._lease_seconds
+        deadline = asked_at + self._lease_seconds
+
+        def holds_lease() -> bool:
+            # The clock of days is the one that made the intent, so played days end no lease of it.
+            return self._clock.monotonic() < deadline and self._clock.now() < transfer.lease_until
+
         async with self._open:
             if await self._lacks_funds(transfer, bank_account):
                 return Sent(rejected=INSUFFICIENT_FUNDS)
             return await self._call(
                 transfer,
                 bank_account,
-                lambda: self._clock.monotonic() < deadline and self._is_open(),
+                # The switch first: it may have to be read, and the database may take its time.
+                lambda: self._is_open() and holds_lease(),
             )
 
     async def _call(

@@ -64,11 +64,16 @@ class Sending:
     async def send(self, count: int) -> list[Sent]:
         """Send so many debits at once, each of 1.00."""
         debit: Any = SimpleNamespace(
-            is_debit=True, amount_minor=100, currency="USD", direction="debit", id="0" * 32
+            is_debit=True,
+            amount_minor=100,
+            currency="USD",
+            direction="debit",
+            id="0" * 32,
+            lease_until=self.clock.now() + LEASE,
         )
-        seen_at = self.clock.monotonic()
+        asked_at = self.clock.monotonic()
         calls = [
-            self.sender.send(cast("Transfer", debit), "DE1", intent_seen_at=seen_at)
+            self.sender.send(cast("Transfer", debit), "DE1", asked_at=asked_at)
             for _ in range(count)
         ]
         return list(await asyncio.gather(*calls))

@@ -208,11 +208,11 @@ class _Import:
             self._count_not_tried(len(lines))
             return
         commands = [_command(self._operation, line) for line in lines]
+        asked_at = self._context.clock.monotonic()
         outcomes = await self._context.door.ask_chunk(commands)
-        seen_at = self._context.clock.monotonic()
         for line, command, outcome in zip(lines, commands, outcomes, strict=True):
             if outcome.value is not None:
-                self._start(self._send(line, SendOrder(*outcome.value), seen_at))
+                self._start(self._send(line, SendOrder(*outcome.value), asked_at))
             elif outcome.pending:
                 self._start(self._wait(line, command))
             else:
@@ -223,9 +223,9 @@ class _Import:
         self._in_air.add(task)
         task.add_done_callback(self._in_air.discard)
 
-    async def _send(self, line: AdvanceLine, order: SendOrder, seen_at: float) -> None:
+    async def _send(self, line: AdvanceLine, order: SendOrder, asked_at: float) -> None:
         try:
-            outcome = await send_and_record(self._context, order, intent_seen_at=seen_at)
+            outcome = await send_and_record(self._context, order, asked_at=asked_at)
         except Refused as refused:
             self._tally.refuse(line.number, refused.refusal)
             return

@@ -38,13 +38,15 @@ class SendOrder:
 
 
 async def send_and_record(
-    context: CollectionContext, order: SendOrder, *, intent_seen_at: float
+    context: CollectionContext, order: SendOrder, *, asked_at: float
 ) -> Outcome:
     """Send one transfer and record what came of it; gives the outcome of the recording.
 
+    `asked_at` is the monotonic time before its intent was asked for: its lease counts from there.
+
     Raises: Refused `call_unrecorded`.
     """
-    sent = await _send(context, order, intent_seen_at)
+    sent = await _send(context, order, asked_at)
     (outcome,) = await _record(context, [(order.transfer, sent)], in_bulk=False)
     return outcome
 
@@ -60,6 +62,7 @@ async def send_due(
     Raises: Refused `busy` or `outcome_unknown` where the database refused intents, once what has
         one is sent and recorded; `call_unrecorded`.
     """
+    asked_at = context.clock.monotonic()
     intents = await context.door.ask_chunk(
         [
             Command(
@@ -69,13 +72,12 @@ async def send_due(
             for row in rows
         ]
     )
-    seen_at = context.clock.monotonic()
     orders = [
         SendOrder(outcome.value, row.number_sealed)
         for row, outcome in zip(rows, intents, strict=True)
         if outcome.value is not None
     ]
-    sent = await asyncio.gather(*(_send(context, order, seen_at) for order in orders))
+    sent = await asyncio.gather(*(_send(context, order, asked_at) for order in orders))
     answered = list(zip((order.transfer for order in orders), sent, strict=True))
     await _record(context, answered, in_bulk=True)
     refuse_trouble(intents)
@@ -101,10 +103,10 @@ async def expire_intents(context: CollectionContext) -> int:
     return len(commands)
 
 
-async def _send(context: CollectionContext, order: SendOrder, seen_at: float) -> Sent:
+async def _send(context: CollectionContext, order: SendOrder, asked_at: float) -> Sent:
     account_id = order.transfer.bank_account_id
     number = context.secrets.unseal(order.number_sealed, context=account_context(account_id))
-    return await context.sender.send(order.transfer, number, intent_seen_at=seen_at)
+    return await context.sender.send(order.transfer, number, asked_at=asked_at)
 
 
 async def _record(
