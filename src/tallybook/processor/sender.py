@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from tallybook.ambient.clock import Clock
+from tallybook.ambient.logs import describe_error
 from tallybook.kernel.frozen import frozen
 from tallybook.kernel.money import format_amount, parse_amount
 from tallybook.kernel.refusal import Refused
@@ -25,6 +26,9 @@ OPEN_MAX = 200
 """At most so many intents are in the air at once. Source: P3."""
 
 INSUFFICIENT_FUNDS = "insufficient_funds"
+
+PROCESSOR_ERROR = "processor_error"
+"""Why an outcome is unknown where the call broke in a way that the port knows nothing of."""
 
 BALANCE_SECONDS = 5
 """How long a debit waits to be told a balance, beside the call's own deadline: a small part of its
@@ -43,6 +47,9 @@ class Sent:
     transaction_id: str | None = None
     rejected: str | None = None
     is_connected: bool = True
+    is_attempt: bool = True
+    """Not where we could not even begin, whether or not the Processor was there: a refusal of our
+    own that counts for nothing. So is whatever was not connected."""
     unknown: str | None = None
 
 
@@ -107,6 +114,9 @@ class Sender:
             return Sent(rejected=rejected.reason, is_connected=not rejected.refused_before_sending)
         except ProcessorUnknown as unknown:
             return Sent(unknown=unknown.reason)
+        except Exception as error:  # noqa: BLE001 - whatever broke is this call's alone
+            _log_broken("a call to the Processor broke", error, transfer)
+            return Sent(unknown=PROCESSOR_ERROR)
         return Sent(transaction_id=answered)
 
     async def _lacks_funds(self, transfer: Transfer, bank_account: str) -> bool:
@@ -142,6 +152,7 @@ class Sender:
         try:
             async with asyncio.timeout(BALANCE_SECONDS):
                 balance = await self._processor.available_balance(bank_account)
+            lacks_funds = balance is not None and _is_short(balance, transfer)
         except BalancesNotTold:
             # Whoever tells one account's balance may tell the next one's, whatever it says of this.
             balances.hear(are_told=balances.are_told or False)
@@ -149,13 +160,27 @@ class Sender:
         except TimeoutError:
             balances.silent += 1
             return False
-        balances.hear(are_told=balances.are_told or (True if balance is not None else None))
-        try:
-            return balance is not None and (
-                parse_amount(balance, transfer.currency) < transfer.amount_minor
-            )
-        except Refused:
+        except Exception as error:  # noqa: BLE001 - as good as no answer
+            # After so many the log has said it often enough.
+            if balances.silent < SILENT_MAX:
+                _log_broken("the question for a balance broke", error, transfer)
+            balances.silent += 1
             return False
+        balances.hear(are_told=balances.are_told or (True if balance is not None else None))
+        return lacks_funds
+
+
+def _log_broken(what: str, error: Exception, transfer: Transfer) -> None:
+    """Log where a call broke and how, however an application logs: its words may quote a number."""
+    message = f"{what}: {describe_error(error)}"
+    _log.error(message, extra={"transfer_id": transfer.id})
+
+
+def _is_short(balance: str, transfer: Transfer) -> bool:
+    try:
+        return parse_amount(balance, transfer.currency) < transfer.amount_minor
+    except Refused:
+        return False
 
 
 @dataclass(slots=True)

@@ -153,5 +153,24 @@ def test_balances_that_stop_coming_are_not_asked_for_any_more_that_date() -> Non
     asyncio.run(chunks())
 
 
+@pytest.mark.parametrize("trouble", [ValueError, ConnectionError, RuntimeError])
+def test_a_question_that_breaks_holds_no_debit_up(
+    trouble: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def break_off() -> str | None:
+        raise trouble("no account DE1")
+
+    sending = Sending(break_off)
+
+    async def chunks() -> None:
+        for chunk in range(1, SILENT_MAX + 4):
+            await sending.send(20)
+            assert sending.counts == (min(chunk, SILENT_MAX), 20 * chunk)
+
+    asyncio.run(chunks())
+    assert len(caplog.records) == SILENT_MAX
+    assert "DE1" not in caplog.text
+
+
 def test_two_waits_for_a_balance_are_a_small_part_of_a_lease() -> None:
     assert LEASE.total_seconds() / 4 >= 2 * BALANCE_SECONDS

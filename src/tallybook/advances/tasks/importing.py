@@ -13,8 +13,8 @@ from tallybook.advances.operations.begin import BeginAdvanceOperation
 from tallybook.advances.tasks.import_lines import COLUMNS, AdvanceLine, parse_line
 from tallybook.advances.tasks.perform import AdvanceContext
 from tallybook.ambient.liveness import this_process
+from tallybook.collection.model import NOT_ATTEMPTED, NOT_CONNECTED
 from tallybook.collection.queries import list_transfers_of
-from tallybook.collection.rules import NOT_CONNECTED
 from tallybook.collection.tasks.paying import wait_for_reply
 from tallybook.collection.tasks.run import NOT_CONNECTED_MAX
 from tallybook.collection.tasks.sending import SendOrder, expire_intents, send_and_record
@@ -251,7 +251,7 @@ class _Import:
         if outcome.replayed:
             self._count_known(line, outcome.status, outcome.refusal)
             return
-        cut_off = _never_left(outcome.refusal)
+        cut_off = _why_rejected(outcome.refusal) == NOT_CONNECTED
         self._not_connected_in_a_row = self._not_connected_in_a_row + 1 if cut_off else 0
         self._was_connected = self._was_connected or not cut_off
         if outcome.refusal is not None:
@@ -285,8 +285,9 @@ def _command(operation: Operation[Any], line: AdvanceLine) -> Command:
 
 def _never_left(refusal: Refusal | None) -> bool:
     """Tell whether a stored reply proves that nothing left this machine: not an attempt (P3)."""
-    return (
-        refusal is not None
-        and refusal.code == "processor_rejected"
-        and refusal.details.get("reason") == NOT_CONNECTED
-    )
+    return _why_rejected(refusal) in NOT_ATTEMPTED
+
+
+def _why_rejected(refusal: Refusal | None) -> object:
+    is_rejection = refusal is not None and refusal.code == "processor_rejected"
+    return refusal.details.get("reason") if refusal is not None and is_rejection else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import date
 
 from tallybook.ambient.liveness import is_known_dead
+from tallybook.collection.model import ACCOUNT_UNREADABLE
 from tallybook.collection.operations.sending import SEND_INSTALLMENT, SendInstallment
 from tallybook.collection.operations.transfers import (
     EXPIRE_INTENT,
@@ -24,6 +26,8 @@ from tallybook.kernel.frozen import frozen
 from tallybook.processor.model import Transfer, TransferState
 from tallybook.processor.sender import Sent
 from tallybook.writer.model import Command, Outcome
+
+_log = logging.getLogger("tallybook.sending")
 
 CHUNK = 200
 """How many intents go on record together; as many as may be open at once. Source: P3."""
@@ -105,7 +109,12 @@ async def expire_intents(context: CollectionContext) -> int:
 
 async def _send(context: CollectionContext, order: SendOrder, asked_at: float) -> Sent:
     account_id = order.transfer.bank_account_id
-    number = context.secrets.unseal(order.number_sealed, context=account_context(account_id))
+    try:
+        number = context.secrets.unseal(order.number_sealed, context=account_context(account_id))
+    except Exception:  # noqa: BLE001 - one of a chunk must not stop the others
+        told = {"transfer_id": order.transfer.id}
+        _log.exception("an account can't be unsealed, so nothing is sent to it", extra=told)
+        return Sent(rejected=ACCOUNT_UNREADABLE, is_attempt=False)
     return await context.sender.send(order.transfer, number, asked_at=asked_at)
 
 
@@ -124,6 +133,7 @@ def _answer(transfer: Transfer, sent: Sent) -> RecordAnswer:
     if sent.transaction_id is not None:
         return RecordAnswer(transfer, Answer.ACCEPTED, transaction_id=sent.transaction_id)
     if sent.rejected is not None:
-        answer = Answer.REJECTED if sent.is_connected else Answer.NOT_CONNECTED
+        was_tried = sent.is_connected and sent.is_attempt
+        answer = Answer.REJECTED if was_tried else Answer.NOT_CONNECTED
         return RecordAnswer(transfer, answer, reason=sent.rejected[:200])
     return RecordAnswer(transfer, Answer.UNKNOWN, reason=(sent.unknown or "unknown")[:200])
