@@ -117,7 +117,7 @@ def test_a_run_counts_the_lease_from_before_the_intent(
     book.pay_out()
     book.run_until(6)
     stand_still(book.door, book.clock)
-    assert book.run(1).view["summary"]["sent"]["not_connected"]["count"] == 1
+    assert book.run(1).view["summary"]["sent"]["lease_over"]["count"] == 1
     assert debits_executed(book) == 0
     assert book.run(1).view["summary"]["sent"]["accepted"]["count"] == 1, "it stayed due"
 

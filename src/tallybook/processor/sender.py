@@ -30,6 +30,9 @@ INSUFFICIENT_FUNDS = "insufficient_funds"
 PROCESSOR_ERROR = "processor_error"
 """Why an outcome is unknown where the call broke in a way that the port knows nothing of."""
 
+LEASE_OVER = "lease_over"
+"""Why a transfer was not sent though the Processor may well be there. Source: P3."""
+
 BALANCE_SECONDS = 5
 """How long a debit waits to be told a balance, beside the call's own deadline: a small part of its
 lease, also where it waits for another's question first. Units: seconds. Source: P3, P8."""
@@ -51,6 +54,17 @@ class Sent:
     """Not where we could not even begin, whether or not the Processor was there: a refusal of our
     own that counts for nothing. So is whatever was not connected."""
     unknown: str | None = None
+
+    @property
+    def outcome(self) -> str:
+        """Name how it ended, as a run counts it."""
+        if self.transaction_id is not None:
+            return "accepted"
+        if self.rejected is None:
+            return "unknown"
+        if not self.is_attempt and self.rejected == LEASE_OVER:
+            return LEASE_OVER
+        return "rejected" if self.is_connected else "not_connected"
 
 
 class Sender:
@@ -84,19 +98,26 @@ class Sender:
         """
         deadline = asked_at + self._lease_seconds
 
-        def holds_lease() -> bool:
+        is_late = False
+
+        def may_send() -> bool:
+            nonlocal is_late
+            # The switch first: it may have to be read, and the database may take its time.
+            if not self._is_open():
+                return False
             # The clock of days is the one that made the intent, so played days end no lease of it.
-            return self._clock.monotonic() < deadline and self._clock.now() < transfer.lease_until
+            is_late = (
+                self._clock.monotonic() >= deadline or self._clock.now() >= transfer.lease_until
+            )
+            return not is_late
 
         async with self._open:
             if await self._lacks_funds(transfer, bank_account):
                 return Sent(rejected=INSUFFICIENT_FUNDS)
-            return await self._call(
-                transfer,
-                bank_account,
-                # The switch first: it may have to be read, and the database may take its time.
-                lambda: self._is_open() and holds_lease(),
-            )
+            sent = await self._call(transfer, bank_account, may_send)
+            if is_late and not sent.is_connected:
+                return Sent(rejected=LEASE_OVER, is_attempt=False)
+            return sent
 
     async def _call(
         self, transfer: Transfer, bank_account: str, may_send: Callable[[], bool]
