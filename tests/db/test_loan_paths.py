@@ -18,9 +18,10 @@ from tallybook.collection.tasks import insisting
 from tallybook.collection.tasks import paying as replies
 from tallybook.entrypoints.library import Tallybook, open_book
 from tallybook.kernel.refusal import Refused
-from tallybook.loans.operations.pending import SETTLE_PAYMENT
+from tallybook.loans.operations.pending import BEGIN_PAYMENT, SETTLE_PAYMENT
 from tallybook.loans.tasks import paying
 from tallybook.loans.tasks.gateway import Charge, Charged
+from tallybook.writer.model import Command, Outcome
 from tests.played import DictatedProcessor
 from tests.troubled import refuse_at_the_door
 
@@ -426,6 +427,28 @@ def test_a_copy_of_a_request_whose_process_died_is_told_that_it_is_pending(
     settle = f"/loans/{loan}/payments/{told['id']}/settlement"
     assert lender.book.call("POST", settle, {"status": "paid"})["status"] == "paid"
     assert lender.book.get_outstanding(loan) == Decimal("82.50")
+
+
+def test_a_process_that_stood_still_asks_the_gateway_for_nothing(
+    lender: Lender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person may have ruled on the payment meanwhile, and the customer paid in another way."""
+    loan = lender.loan(lender.customer())
+    ask = lender.book.engine.door.ask
+
+    async def stall(command: Command) -> Outcome:
+        outcome = await ask(command)
+        if command.operation is BEGIN_PAYMENT:
+            lender.clock.advance(seconds=paying.SILENT_SECONDS)
+        return outcome
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lender.book.engine.door, "ask", stall)
+        late = lender.book.make_payment(loan, "27.50", method="mock_paid")
+    assert (late["status"], late["reason"]) == ("failed", "the gateway was not asked in time")
+    assert late["outstanding"] == "110.00"
+    paid = lender.book.make_payment(loan, "27.50", method="mock_paid")
+    assert (paid["status"], paid["installment_numbers"]) == ("paid", [1])
 
 
 @pytest.mark.parametrize(("times", "code"), [(2, None), (9, "call_unrecorded")])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 from tallybook.collection.model import (
+    NOT_ATTEMPTED,
     Installment,
     InstallmentState,
     OnFailedDebit,
@@ -208,17 +209,13 @@ def _stays_due(after: Transfer) -> bool:
     """Nothing reached the Processor, or nothing came of it: the same row goes out again."""
     if after.state is TransferState.NOT_EXECUTED:
         return True
-    return after.state is TransferState.REJECTED and after.reason == NOT_CONNECTED
-
-
-NOT_CONNECTED = "not_connected"
-"""Why a transfer was rejected when no byte of it left this machine: not an attempt. Source: P3."""
+    return after.state is TransferState.REJECTED and after.reason in NOT_ATTEMPTED
 
 
 def _is_miss(transfer: Transfer) -> bool:
     """Tell whether an attempt was made and missed, time-outs included. Source: A12."""
     if transfer.state is TransferState.REJECTED:
-        return transfer.reason != NOT_CONNECTED
+        return transfer.reason not in NOT_ATTEMPTED
     return transfer.state in (
         TransferState.FAILED,
         TransferState.RETURNED,

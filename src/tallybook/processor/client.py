@@ -170,10 +170,12 @@ class HttpProcessor:
         """Ask what an account holds; None for anything but a clear answer. Source: P8.
 
         Raises: BalancesNotTold where there is no such call: 405, 501, or a 404 that is not about
-        this account.
+        this account; TimeoutError where no answer came by the call's deadline.
         """
         path = f"/accounts/{quote(bank_account, safe='')}/balance"
         outcome = await self._get(path, self._timeout_seconds, self._settings.reply_bytes)
+        if outcome == _TIMEOUT:
+            raise TimeoutError
         if isinstance(outcome, str):
             return None
         status, answer = outcome
@@ -246,6 +248,7 @@ class HttpProcessor:
         return self._session
 
 
+_TIMEOUT = "timeout"
 _TROUBLE = (aiohttp.ClientError, TimeoutError, OSError, _NotSent, _TooLarge)
 _NAMES: tuple[tuple[type[Exception], str], ...] = (
     (_NotSent, "lease_lost"),
@@ -255,7 +258,7 @@ _NAMES: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectorCertificateError, "tls_failure"),
     (aiohttp.ClientConnectorError, "connection_refused"),
     (aiohttp.ClientResponseError, "reply_unreadable"),
-    (TimeoutError, "timeout"),
+    (TimeoutError, _TIMEOUT),
 )
 
 

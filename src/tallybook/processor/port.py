@@ -92,7 +92,8 @@ class Processor(Protocol):
     async def available_balance(self, bank_account: str) -> str | None:
         """Tell what an account holds, as a decimal string; None where that is not known (P8).
 
-        Raises: BalancesNotTold where it tells none at all: then it is not asked again that day.
+        Raises: BalancesNotTold where it tells none at all: then it is not asked again that day;
+            TimeoutError where no answer came in time, which holds no debit up.
         """
         ...
 

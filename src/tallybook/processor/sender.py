@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from tallybook.ambient.clock import Clock
+from tallybook.ambient.logs import describe_error
 from tallybook.kernel.frozen import frozen
 from tallybook.kernel.money import format_amount, parse_amount
 from tallybook.kernel.refusal import Refused
@@ -25,6 +27,21 @@ OPEN_MAX = 200
 
 INSUFFICIENT_FUNDS = "insufficient_funds"
 
+PROCESSOR_ERROR = "processor_error"
+"""Why an outcome is unknown where the call broke in a way that the port knows nothing of."""
+
+LEASE_OVER = "lease_over"
+"""Why a transfer was not sent though the Processor may well be there. Source: P3."""
+
+BALANCE_SECONDS = 5
+"""How long a debit waits to be told a balance, beside the call's own deadline: a small part of its
+lease, also where it waits for another's question first. Units: seconds. Source: P3, P8."""
+
+SILENT_MAX = 5
+"""So many questions in a row without an answer, and none is asked any more on that date."""
+
+_log = logging.getLogger("tallybook.sending")
+
 
 @frozen
 class Sent:
@@ -33,7 +50,21 @@ class Sent:
     transaction_id: str | None = None
     rejected: str | None = None
     is_connected: bool = True
+    is_attempt: bool = True
+    """Not where we could not even begin, whether or not the Processor was there: a refusal of our
+    own that counts for nothing. So is whatever was not connected."""
     unknown: str | None = None
+
+    @property
+    def outcome(self) -> str:
+        """Name how it ended, as a run counts it."""
+        if self.transaction_id is not None:
+            return "accepted"
+        if self.rejected is None:
+            return "unknown"
+        if not self.is_attempt and self.rejected == LEASE_OVER:
+            return LEASE_OVER
+        return "rejected" if self.is_connected else "not_connected"
 
 
 class Sender:
@@ -58,21 +89,35 @@ class Sender:
         self._balances: _Balances | None = None
         """What is known of them on the date of the last debit."""
 
-    async def send(self, transfer: Transfer, bank_account: str, *, intent_seen_at: float) -> Sent:
-        """Send one transfer, once.
+    async def send(self, transfer: Transfer, bank_account: str, *, asked_at: float) -> Sent:
+        """Send one transfer, once, while its lease holds.
 
-        `intent_seen_at` is the monotonic time at which its intent was known to be on record: the
-        lease is counted from there, on a clock that nobody can set. Source: P3.
+        `asked_at` is the monotonic time before its intent was asked for. The lease is counted from
+        there, on a clock that nobody can set and that shows a process which stood still; and by the
+        instant on record, which is what others go by. Whichever ends first counts. Source: P3.
         """
-        deadline = intent_seen_at + self._lease_seconds
+        deadline = asked_at + self._lease_seconds
+
+        is_late = False
+
+        def may_send() -> bool:
+            nonlocal is_late
+            # The switch first: it may have to be read, and the database may take its time.
+            if not self._is_open():
+                return False
+            # The clock of days is the one that made the intent, so played days end no lease of it.
+            is_late = (
+                self._clock.monotonic() >= deadline or self._clock.now() >= transfer.lease_until
+            )
+            return not is_late
+
         async with self._open:
             if await self._lacks_funds(transfer, bank_account):
                 return Sent(rejected=INSUFFICIENT_FUNDS)
-            return await self._call(
-                transfer,
-                bank_account,
-                lambda: self._clock.monotonic() < deadline and self._is_open(),
-            )
+            sent = await self._call(transfer, bank_account, may_send)
+            if is_late and not sent.is_connected:
+                return Sent(rejected=LEASE_OVER, is_attempt=False)
+            return sent
 
     async def _call(
         self, transfer: Transfer, bank_account: str, may_send: Callable[[], bool]
@@ -90,53 +135,90 @@ class Sender:
             return Sent(rejected=rejected.reason, is_connected=not rejected.refused_before_sending)
         except ProcessorUnknown as unknown:
             return Sent(unknown=unknown.reason)
+        except Exception as error:  # noqa: BLE001 - whatever broke is this call's alone
+            _log_broken("a call to the Processor broke", error, transfer)
+            return Sent(unknown=PROCESSOR_ERROR)
         return Sent(transaction_id=answered)
 
     async def _lacks_funds(self, transfer: Transfer, bank_account: str) -> bool:
-        """Tell whether a debit is known to fail for lack of funds. Source: P8."""
+        """Tell whether a debit is known to fail for lack of funds. Source: P8.
+
+        What is not told in time holds nothing up: the debit is sent, and fails like any other.
+        """
         if not transfer.is_debit:
             return False
-        today = self._clock.today()
-        if self._balances is None or self._balances.day != today:
-            self._balances = _Balances(today)
-        balances = self._balances
-        if not balances.is_asked:
+        balances = self._balances_of_today()
+        if not balances.is_answered:
+            silent = balances.silent
             async with balances.first:
                 # One asks for all that go out with it: most Processors tell no balances.
-                if not balances.is_asked:
-                    try:
-                        return await self._ask_balance(balances, transfer, bank_account)
-                    finally:
-                        balances.is_asked = True
-        if balances.are_told is False:
-            return False
+                if not balances.is_answered:
+                    if balances.silent != silent:
+                        return False
+                    return await self._ask_balance(balances, transfer, bank_account)
         return await self._ask_balance(balances, transfer, bank_account)
+
+    def _balances_of_today(self) -> _Balances:
+        day, loop = self._clock.today(), asyncio.get_running_loop()
+        known = self._balances
+        if known is None or known.day != day or known.loop is not loop:
+            known = self._balances = _Balances(day, loop)
+        return known
 
     async def _ask_balance(
         self, balances: _Balances, transfer: Transfer, bank_account: str
     ) -> bool:
+        if balances.are_told is False or balances.silent >= SILENT_MAX:
+            return False
         try:
-            balance = await self._processor.available_balance(bank_account)
+            async with asyncio.timeout(BALANCE_SECONDS):
+                balance = await self._processor.available_balance(bank_account)
+            lacks_funds = balance is not None and _is_short(balance, transfer)
         except BalancesNotTold:
             # Whoever tells one account's balance may tell the next one's, whatever it says of this.
-            balances.are_told = balances.are_told or False
+            balances.hear(are_told=balances.are_told or False)
             return False
-        if balance is None:
+        except TimeoutError:
+            balances.silent += 1
             return False
-        balances.are_told = True
-        try:
-            return parse_amount(balance, transfer.currency) < transfer.amount_minor
-        except Refused:
+        except Exception as error:  # noqa: BLE001 - as good as no answer
+            # After so many the log has said it often enough.
+            if balances.silent < SILENT_MAX:
+                _log_broken("the question for a balance broke", error, transfer)
+            balances.silent += 1
             return False
+        balances.hear(are_told=balances.are_told or (True if balance is not None else None))
+        return lacks_funds
+
+
+def _log_broken(what: str, error: Exception, transfer: Transfer) -> None:
+    """Log where a call broke and how, however an application logs: its words may quote a number."""
+    message = f"{what}: {describe_error(error)}"
+    _log.error(message, extra={"transfer_id": transfer.id})
+
+
+def _is_short(balance: str, transfer: Transfer) -> bool:
+    try:
+        return parse_amount(balance, transfer.currency) < transfer.amount_minor
+    except Refused:
+        return False
 
 
 @dataclass(slots=True)
 class _Balances:
-    """Whether the Processor tells balances, on one date: the next day's run asks anew."""
+    """What is known of how the Processor tells balances: the next day's run asks anew."""
 
     day: date
+    loop: asyncio.AbstractEventLoop
+    """Whose tasks the lock is for."""
     first: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the first who asks; it is of the loop that the date's run is in."""
-    is_asked: bool = False
+    """Held by whoever asks while no question has been answered."""
+    is_answered: bool = False
     are_told: bool | None = None
     """None while no answer has been clear."""
+    silent: int = 0
+    """How many questions in a row had no answer in time."""
+
+    def hear(self, *, are_told: bool | None) -> None:
+        """Keep what an answer says of the questions to come."""
+        self.is_answered, self.are_told, self.silent = True, are_told, 0

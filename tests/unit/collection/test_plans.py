@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallybook.collection.model import (
+    ACCOUNT_UNREADABLE,
+    NOT_CONNECTED,
     Installment,
     InstallmentState,
     OnFailedDebit,
@@ -18,7 +20,6 @@ from tallybook.collection.model import (
     PlanStatus,
 )
 from tallybook.collection.rules import (
-    NOT_CONNECTED,
     PlanChange,
     close_plan,
     may_send,
@@ -278,9 +279,10 @@ def test_by_next_due_date_a_waiting_row_takes_a_place_too() -> None:
     assert all(dates.count(each) <= 2 for each in dates)
 
 
-def test_no_connection_is_not_an_attempt_and_the_row_stays_due() -> None:
+@pytest.mark.parametrize("reason", [NOT_CONNECTED, ACCOUNT_UNREADABLE])
+def test_what_never_left_is_not_an_attempt_and_the_row_stays_due(reason: str) -> None:
     book = Collected()
-    book.news(book.send(1, S.INTENT), S.REJECTED, reason=NOT_CONNECTED)
+    book.news(book.send(1, S.INTENT), S.REJECTED, reason=reason)
     assert book.numbered(1).state is PLANNED
     assert book.plan.rows_count == 12
     book.check()

@@ -13,8 +13,8 @@ from tallybook.advances.operations.begin import BeginAdvanceOperation
 from tallybook.advances.tasks.import_lines import COLUMNS, AdvanceLine, parse_line
 from tallybook.advances.tasks.perform import AdvanceContext
 from tallybook.ambient.liveness import this_process
+from tallybook.collection.model import NOT_ATTEMPTED, NOT_CONNECTED
 from tallybook.collection.queries import list_transfers_of
-from tallybook.collection.rules import NOT_CONNECTED
 from tallybook.collection.tasks.paying import wait_for_reply
 from tallybook.collection.tasks.run import NOT_CONNECTED_MAX
 from tallybook.collection.tasks.sending import SendOrder, expire_intents, send_and_record
@@ -208,11 +208,11 @@ class _Import:
             self._count_not_tried(len(lines))
             return
         commands = [_command(self._operation, line) for line in lines]
+        asked_at = self._context.clock.monotonic()
         outcomes = await self._context.door.ask_chunk(commands)
-        seen_at = self._context.clock.monotonic()
         for line, command, outcome in zip(lines, commands, outcomes, strict=True):
             if outcome.value is not None:
-                self._start(self._send(line, SendOrder(*outcome.value), seen_at))
+                self._start(self._send(line, SendOrder(*outcome.value), asked_at))
             elif outcome.pending:
                 self._start(self._wait(line, command))
             else:
@@ -223,9 +223,9 @@ class _Import:
         self._in_air.add(task)
         task.add_done_callback(self._in_air.discard)
 
-    async def _send(self, line: AdvanceLine, order: SendOrder, seen_at: float) -> None:
+    async def _send(self, line: AdvanceLine, order: SendOrder, asked_at: float) -> None:
         try:
-            outcome = await send_and_record(self._context, order, intent_seen_at=seen_at)
+            outcome = await send_and_record(self._context, order, asked_at=asked_at)
         except Refused as refused:
             self._tally.refuse(line.number, refused.refusal)
             return
@@ -251,7 +251,7 @@ class _Import:
         if outcome.replayed:
             self._count_known(line, outcome.status, outcome.refusal)
             return
-        cut_off = _never_left(outcome.refusal)
+        cut_off = _why_rejected(outcome.refusal) == NOT_CONNECTED
         self._not_connected_in_a_row = self._not_connected_in_a_row + 1 if cut_off else 0
         self._was_connected = self._was_connected or not cut_off
         if outcome.refusal is not None:
@@ -285,8 +285,9 @@ def _command(operation: Operation[Any], line: AdvanceLine) -> Command:
 
 def _never_left(refusal: Refusal | None) -> bool:
     """Tell whether a stored reply proves that nothing left this machine: not an attempt (P3)."""
-    return (
-        refusal is not None
-        and refusal.code == "processor_rejected"
-        and refusal.details.get("reason") == NOT_CONNECTED
-    )
+    return _why_rejected(refusal) in NOT_ATTEMPTED
+
+
+def _why_rejected(refusal: Refusal | None) -> object:
+    is_rejection = refusal is not None and refusal.code == "processor_rejected"
+    return refusal.details.get("reason") if refusal is not None and is_rejection else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from tallybook.collection.model import NOT_ATTEMPTED, NOT_CONNECTED
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.moving import (
     join_needs,
@@ -12,7 +13,6 @@ from tallybook.collection.operations.moving import (
     transfer_event,
     with_items,
 )
-from tallybook.collection.rules import NOT_CONNECTED
 from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
@@ -36,6 +36,7 @@ class Answer(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     NOT_CONNECTED = "not_connected"
+    """Nothing left this machine: not an attempt. Source: P3."""
     UNKNOWN = "unknown"
 
 
@@ -176,11 +177,12 @@ def _answered(before: Transfer, command: RecordAnswer) -> Transfer:
         case Answer.UNKNOWN:
             return replace(before, state=_S.UNKNOWN, reason=command.reason)
         case Answer.NOT_CONNECTED:
-            return replace(before, state=_S.REJECTED, reason=NOT_CONNECTED)
+            why = command.reason if command.reason in NOT_ATTEMPTED else NOT_CONNECTED
+            return replace(before, state=_S.REJECTED, reason=why)
         case Answer.REJECTED:
             # The Processor's own words prove nothing: what it says of a call has reached it.
             said = command.reason
-            reason = f"said: {said}" if said == NOT_CONNECTED else said
+            reason = f"said: {said}" if said in NOT_ATTEMPTED else said
             return replace(before, state=_S.REJECTED, reason=reason)
 
 

@@ -63,14 +63,14 @@ async def pay_out_credit(
 
 
 async def _run(context: CollectionContext, command: Command) -> Outcome:
+    asked_at = context.clock.monotonic()
     begun = await context.door.ask(command)
     if begun.pending and begun.replayed:
         return await wait_for_reply(context, command)
     if begun.value is None:
         return begun
-    seen_at = context.clock.monotonic()
     order = SendOrder(*begun.value)
-    outcome = await send_and_record(context, order, intent_seen_at=seen_at)
+    outcome = await send_and_record(context, order, asked_at=asked_at)
     if outcome.body != NO_REPLY:
         return outcome
     # The lease ran out meanwhile, and somebody else has said what became of it.

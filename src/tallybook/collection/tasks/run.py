@@ -329,8 +329,10 @@ class _DailyRun:
         async with aclosing(self._send_all(capping)) as sending:
             async for rows, answered in sending:
                 for transfer, sent in answered:
-                    refused_in_a_row = 0 if sent.is_connected else refused_in_a_row + 1
-                    self._sent.add(_sent_as(sent), transfer)
+                    if sent.is_attempt:
+                        # What we could not begin says nothing of whether the Processor is there.
+                        refused_in_a_row = 0 if sent.is_connected else refused_in_a_row + 1
+                    self._sent.add(sent.outcome, transfer)
                     is_down = is_down or refused_in_a_row >= NOT_CONNECTED_MAX
                 if is_down:
                     return "not_connected" if self._context.sending.is_open() else _STOPPED
@@ -389,11 +391,3 @@ class _DailyRun:
         asked = SetSending(SendingState.OPEN, reason, "tallybook", only_from=sending)
         await ask_one(self._context.door, Command(SET_SENDING, asked))
         self._context.sending.look_again()
-
-
-def _sent_as(sent: Sent) -> str:
-    if sent.transaction_id is not None:
-        return "accepted"
-    if sent.rejected is not None:
-        return "rejected" if sent.is_connected else "not_connected"
-    return "unknown"

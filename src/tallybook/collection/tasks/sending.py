@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import date
 
 from tallybook.ambient.liveness import is_known_dead
+from tallybook.collection.model import ACCOUNT_UNREADABLE
 from tallybook.collection.operations.sending import SEND_INSTALLMENT, SendInstallment
 from tallybook.collection.operations.transfers import (
     EXPIRE_INTENT,
@@ -25,6 +27,8 @@ from tallybook.processor.model import Transfer, TransferState
 from tallybook.processor.sender import Sent
 from tallybook.writer.model import Command, Outcome
 
+_log = logging.getLogger("tallybook.sending")
+
 CHUNK = 200
 """How many intents go on record together; as many as may be open at once. Source: P3."""
 
@@ -38,13 +42,15 @@ class SendOrder:
 
 
 async def send_and_record(
-    context: CollectionContext, order: SendOrder, *, intent_seen_at: float
+    context: CollectionContext, order: SendOrder, *, asked_at: float
 ) -> Outcome:
     """Send one transfer and record what came of it; gives the outcome of the recording.
 
+    `asked_at` is the monotonic time before its intent was asked for: its lease counts from there.
+
     Raises: Refused `call_unrecorded`.
     """
-    sent = await _send(context, order, intent_seen_at)
+    sent = await _send(context, order, asked_at)
     (outcome,) = await _record(context, [(order.transfer, sent)], in_bulk=False)
     return outcome
 
@@ -60,6 +66,7 @@ async def send_due(
     Raises: Refused `busy` or `outcome_unknown` where the database refused intents, once what has
         one is sent and recorded; `call_unrecorded`.
     """
+    asked_at = context.clock.monotonic()
     intents = await context.door.ask_chunk(
         [
             Command(
@@ -69,13 +76,12 @@ async def send_due(
             for row in rows
         ]
     )
-    seen_at = context.clock.monotonic()
     orders = [
         SendOrder(outcome.value, row.number_sealed)
         for row, outcome in zip(rows, intents, strict=True)
         if outcome.value is not None
     ]
-    sent = await asyncio.gather(*(_send(context, order, seen_at) for order in orders))
+    sent = await asyncio.gather(*(_send(context, order, asked_at) for order in orders))
     answered = list(zip((order.transfer for order in orders), sent, strict=True))
     await _record(context, answered, in_bulk=True)
     refuse_trouble(intents)
@@ -101,10 +107,15 @@ async def expire_intents(context: CollectionContext) -> int:
     return len(commands)
 
 
-async def _send(context: CollectionContext, order: SendOrder, seen_at: float) -> Sent:
+async def _send(context: CollectionContext, order: SendOrder, asked_at: float) -> Sent:
     account_id = order.transfer.bank_account_id
-    number = context.secrets.unseal(order.number_sealed, context=account_context(account_id))
-    return await context.sender.send(order.transfer, number, intent_seen_at=seen_at)
+    try:
+        number = context.secrets.unseal(order.number_sealed, context=account_context(account_id))
+    except Exception:  # noqa: BLE001 - one of a chunk must not stop the others
+        told = {"transfer_id": order.transfer.id}
+        _log.exception("an account can't be unsealed, so nothing is sent to it", extra=told)
+        return Sent(rejected=ACCOUNT_UNREADABLE, is_attempt=False)
+    return await context.sender.send(order.transfer, number, asked_at=asked_at)
 
 
 async def _record(
@@ -122,6 +133,7 @@ def _answer(transfer: Transfer, sent: Sent) -> RecordAnswer:
     if sent.transaction_id is not None:
         return RecordAnswer(transfer, Answer.ACCEPTED, transaction_id=sent.transaction_id)
     if sent.rejected is not None:
-        answer = Answer.REJECTED if sent.is_connected else Answer.NOT_CONNECTED
+        was_tried = sent.is_connected and sent.is_attempt
+        answer = Answer.REJECTED if was_tried else Answer.NOT_CONNECTED
         return RecordAnswer(transfer, answer, reason=sent.rejected[:200])
     return RecordAnswer(transfer, Answer.UNKNOWN, reason=(sent.unknown or "unknown")[:200])

@@ -76,13 +76,17 @@ async def pay_through_gateway(
 
 async def _pay(context: GatewayContext, asked: MakePayment, key: str | None) -> Outcome:
     command = Command(BEGIN_PAYMENT, BeginPayment(asked, key), key)
+    asked_at = context.clock.monotonic()
     begun = await context.door.ask(command)
     if begun.pending and begun.replayed:
         return await _wait(context, command)
     if begun.value is None:
         return begun
     payment, loan = begun.value
-    answer = await _ask(context, payment, loan)
+    if _is_late(context.clock, payment, asked_at):
+        answer = Charged(PaymentStatus.FAILED, reason="the gateway was not asked in time")
+    else:
+        answer = await _ask(context, payment, loan)
     settled = SettlePayment(loan.id, payment.id, answer.status, answer.reference, answer.reason)
     told = {"payment_id": payment.id, "reference": answer.reference}
     settling = [Command(SETTLE_PAYMENT, settled)]
@@ -90,6 +94,16 @@ async def _pay(context: GatewayContext, asked: MakePayment, key: str | None) -> 
     if outcome.refusal is None and outcome.body != NO_REPLY:
         return Outcome(201, outcome.body)
     return outcome if key is None else await _wait(context, command)
+
+
+def _is_late(clock: Clock, payment: Payment, asked_at: float) -> bool:
+    """Tell whether this process stood still so long that a person may have ruled on the payment.
+
+    As with the lease of a transfer (P3): by the machine's clock from before the payment was asked
+    for, and by the instant on record; whichever ends first counts.
+    """
+    silent = clock.monotonic() - asked_at >= SILENT_SECONDS
+    return silent or clock.now() >= payment.received_at + timedelta(seconds=SILENT_SECONDS)
 
 
 async def _ask(context: GatewayContext, payment: Payment, loan: Loan) -> Charged:
