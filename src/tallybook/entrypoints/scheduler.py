@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from tallybook.ambient.clock import Clock
 from tallybook.entrypoints.progress import StopWhen
 from tallybook.kernel.progress import Progress, Stopped
-from tallybook.kernel.refusal import Refused
+from tallybook.kernel.refusal import Refusal, Refused
 
 _log = logging.getLogger("tallybook.scheduler")
 
@@ -52,6 +52,7 @@ class Scheduler:
         self._look_seconds = look_seconds
         self._stopping = asyncio.Event()
         self._first_due: date | None = None
+        self._refused_due: date | None = None
         self._failures = 0
 
     async def serve(self) -> None:
@@ -63,8 +64,7 @@ class Scheduler:
             except Stopped:
                 return
             except Refused as refused:
-                # Another process runs it, or ran a later date: both are fine.
-                _log.info("the daily run was refused", extra={"refusal": refused.refusal.code})
+                self._tell(refused.refusal)
             except Exception:  # noqa: BLE001 - whatever broke, tomorrow's run must still start
                 _log.exception("the daily run broke", extra={"attempt": self._failures})
                 self._failures += 1
@@ -79,11 +79,23 @@ class Scheduler:
             # a first run in the middle of a day would close that day to whoever sets things up.
             self._first_due = self._first_due or due
             last = self._first_due
-        if last >= due:
+        if last >= due or due == self._refused_due:
             return
         _log.info("the daily run starts", extra={"business_date": due})
         await self._run_day(due, StopWhen(self._stopping.is_set))
         _log.info("the daily run is done", extra={"business_date": due})
+
+    def _tell(self, refusal: Refusal) -> None:
+        if refusal.code == "run_in_future":
+            # A clock that was ahead began a run that is still to come: no use to ask again today.
+            self._refused_due = self.due()
+            _log.warning(
+                "no daily run before the date of an unfinished one has come",
+                extra={"business_date": refusal.details.get("business_date")},
+            )
+            return
+        # Another process runs it, or ran a later date: both are fine.
+        _log.info("the daily run was refused", extra={"refusal": refusal.code})
 
     def due(self) -> date:
         """Tell the latest date whose hour has come, by the business time zone. Source: T1."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from tallybook.ambient.liveness import is_known_dead, this_process
 from tallybook.collection import queries
-from tallybook.collection.model import Job, Run, RunState
+from tallybook.collection.model import Run, RunState
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.reports import OPEN_ITEM, REPORTS_ABOUT, OpenItem
 from tallybook.collection.operations.runs import DAILY, KEEP_RUN, START_RUN, KeepRun, StartRun
@@ -22,6 +22,7 @@ from tallybook.collection.operations.transfers import RELEASE_HOLD, TIME_OUT, Ma
 from tallybook.collection.tasks import due
 from tallybook.collection.tasks.capping import Capping
 from tallybook.collection.tasks.context import CollectionContext
+from tallybook.collection.tasks.dates import dates_to_run, refuse_ahead
 from tallybook.collection.tasks.insisting import ask_all, ask_one
 from tallybook.collection.tasks.matching import gap_item, rule_absent
 from tallybook.collection.tasks.reading import read, read_chunks, work_through
@@ -63,8 +64,6 @@ _STOPPED = "stopped"
 _MISSED = "missed"
 """Why a run sent nothing, or no more: its date is over. Source: A11."""
 
-_DAY = timedelta(days=1)
-
 
 @frozen
 class RunDone:
@@ -81,41 +80,19 @@ async def run_day(
 
     A date that is over sends nothing, whoever asks for it: what was due then goes out in the runs
     to come, one a run (A11). Where days are played ahead of today none is over, and each is run in
-    full.
+    full. Where money moves, a run of a date to come is not resumed either: a clock that was ahead
+    began it, and what is due on it is not due yet.
 
     Raises: Refused `run_out_of_order`, `run_in_progress`, `run_in_future`.
     """
-    today = context.clock.today()
-    day = day or today
-    if context.is_live and day > today:
-        raise Refused(Refusal("run_in_future", details={"today": today.isoformat()}))
+    day = day or context.clock.today()
+    refuse_ahead(context, day)
     done: RunDone | None = None
-    for each in await _dates_to_run(context, day):
+    for each in await dates_to_run(context, day):
         context.go_on_from(each)
         done = await _DailyRun(context, each, progress).run()
     assert done is not None
     return done
-
-
-async def _dates_to_run(context: CollectionContext, day: date) -> list[date]:
-    """List the dates from the one left unfinished, or missed, up to the one asked for."""
-
-    def load(connection: Connection) -> tuple[Job | None, date | None]:
-        job = queries.find_job(connection, DAILY)
-        # A book's first run is late where something was sent on a date before it.
-        return job, first_sent_on(connection) if job is None else None
-
-    job, sent_on = await read(context, load)
-    left_unfinished = job.running_on if job is not None else None
-    if left_unfinished is not None:
-        first = left_unfinished
-    elif job is not None and job.last_finished_on is not None:
-        first = job.last_finished_on + _DAY
-    else:
-        first = sent_on or day
-    if first < day:
-        return [first + timedelta(days=back) for back in range((day - first).days + 1)]
-    return [first, day] if left_unfinished is not None and first > day else [day]
 
 
 class _DailyRun:
