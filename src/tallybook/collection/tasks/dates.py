@@ -1,4 +1,4 @@
-"""Which dates a run goes through: those that were missed, and never one that is ahead. Source: T3."""
+"""Which dates a run goes through: those that were missed, none that is to come. Source: T3."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import date
 from functools import partial
 from typing import Any
@@ -29,9 +29,10 @@ from tallybook.collection.tasks.reading import read, read_chunks, work_through
 from tallybook.collection.tasks.reports import read_in_unread, take_report
 from tallybook.collection.tasks.sending import CHUNK, expire_intents, send_due
 from tallybook.collection.tasks.settling import Tally, settle
+from tallybook.collection.tasks.stopping import UntilStopping, refuse_when_stopping
 from tallybook.collection.views import run_view
 from tallybook.kernel.frozen import frozen
-from tallybook.kernel.progress import NO_PROGRESS, Progress
+from tallybook.kernel.progress import NO_PROGRESS, Progress, Stopped
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.model import ItemKind, Sending, SendingState, Transfer
 from tallybook.processor.port import ReportUnavailable
@@ -81,16 +82,20 @@ async def run_day(
     A date that is over sends nothing, whoever asks for it: what was due then goes out in the runs
     to come, one a run (A11). Where days are played ahead of today none is over, and each is run in
     full. Where money moves, a run of a date to come is not resumed either: a clock that was ahead
-    began it, and what is due on it is not due yet.
+    began it, and what is due on it is not due yet. A run that is stopped stays open: the next call
+    goes on with it.
 
-    Raises: Refused `run_out_of_order`, `run_in_progress`, `run_in_future`.
+    Raises: Refused `run_out_of_order`, `run_in_progress`, `run_in_future`, `shutting_down`;
+        Stopped.
     """
     day = day or context.clock.today()
     refuse_ahead(context, day)
     done: RunDone | None = None
+    watched = UntilStopping(context, progress)
     for each in await dates_to_run(context, day):
+        refuse_when_stopping(context)
         context.go_on_from(each)
-        done = await _DailyRun(context, each, progress).run()
+        done = await _DailyRun(context, each, watched).run()
     assert done is not None
     return done
 
@@ -113,10 +118,18 @@ class _DailyRun:
         self._told = Tally()
 
     async def run(self) -> RunDone:
-        """Go through the steps."""
+        """Start the run, unless it is finished, and go through its steps."""
         run, was_finished = await self._start()
         if was_finished:
             return RunDone(run_view(run), was_finished=True)
+        try:
+            return await self._steps()
+        except (Stopped, Refused) as ended:
+            if isinstance(ended, Stopped) or ended.refusal.code == "shutting_down":
+                await self._let_go()
+            raise
+
+    async def _steps(self) -> RunDone:
         await self._take_report()
         await self._settle()
         await self._mark_by_time()
@@ -161,8 +174,15 @@ class _DailyRun:
         outcome = await ask_one(self._context.door, command)
         return outcome.value or None
 
+    async def _let_go(self) -> None:
+        """Leave the run, of which nothing is under way any more, to whoever comes next."""
+        with suppress(Refused):
+            command = Command(KEEP_RUN, KeepRun(self._day, self._holder, lets_go=True))
+            await self._context.door.ask(command)
+
     async def _still_ours(self) -> None:
         """Say now and then that this process is alive; stop if another took the run over."""
+        refuse_when_stopping(self._context)
         if self._context.clock.monotonic() - self._kept_at < KEEP_SECONDS:
             return
         self._kept_at = self._context.clock.monotonic()
