@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tallybook.ambient.clock import Clock
@@ -24,7 +24,13 @@ BACK_OFF_SECONDS_MAX = 900.0
 RunDay = Callable[[date, Progress], Awaitable[object]]
 """Runs a date, after the dates that were missed before it."""
 LastRun = Callable[[], Awaitable[date | None]]
-"""Tells the date up to which all runs are finished; None where none was ever started."""
+"""Tells the date after which runs are still to be done; None where there is nothing to run."""
+
+
+def date_due(at: datetime, zone: ZoneInfo, hour: int) -> date:
+    """Tell the latest date whose hour has come, by the business time zone. Source: T1."""
+    local = at.astimezone(zone)
+    return local.date() if local.hour >= hour else local.date() - timedelta(days=1)
 
 
 class Scheduler:
@@ -75,8 +81,8 @@ class Scheduler:
         due = self.due()
         last = await self._last_run()
         if last is None:
-            # A new book starts with the first hour that comes, not with one that has passed:
-            # a first run in the middle of a day would close that day to whoever sets things up.
+            # An empty book starts with the first hour that comes, as one does that was set up
+            # today (daily.py): a first run in the middle of a day would close that day.
             self._first_due = self._first_due or due
             last = self._first_due
         if last >= due or due == self._refused_due:
@@ -98,9 +104,8 @@ class Scheduler:
         _log.info("the daily run was refused", extra={"refusal": refusal.code})
 
     def due(self) -> date:
-        """Tell the latest date whose hour has come, by the business time zone. Source: T1."""
-        local = self._clock.now().astimezone(self._zone)
-        return local.date() if local.hour >= self._hour else local.date() - timedelta(days=1)
+        """Tell the latest date whose hour has come."""
+        return date_due(self._clock.now(), self._zone, self._hour)
 
     def stop(self) -> None:
         """End `serve`: at once while it waits, between two items while a run is on."""
