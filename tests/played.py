@@ -172,6 +172,7 @@ class Played:
         }
         self.advance_terms = AdvanceTerms(**(told | terms))
         self.is_live = False
+        self.is_stopping = False
         self.database: Database = open_database(url)
         self.sending = SendingGuard(self.database, self.clock, caps=caps or Caps())
         self.door = self._open_door()

@@ -1,5 +1,6 @@
 """`tallybook serve`, as a real process: it comes up, it answers, and it goes down cleanly."""
 
+import itertools
 import json
 import signal
 import socket
@@ -17,7 +18,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tallybook.db.engine import open_database
-from tests.cli.programs import Server, environment, run, serve
+from tests.cli.programs import Server, environment, run, serve, start
 
 NEW_CUSTOMER = json.dumps({"name": "Ada", "email": "ada@example.com"}).encode()
 
@@ -27,16 +28,28 @@ class SlowProcessor:
 
     def __init__(self) -> None:
         self.was_asked, self.may_answer = threading.Event(), threading.Event()
+        self.ids: list[str] = []
+        self.numbers = itertools.count(1)
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
+                ident = f"txn_{next(outer.numbers)}"
+                outer.ids.append(ident)
                 outer.was_asked.set()
+                body = json.dumps({"transaction_id": ident}).encode()
                 outer.may_answer.wait(30)
-                body = b'{"transaction_id": "txn_1"}'
-                self.send_response(201)
-                self.send_header("Content-Type", "application/json")
+                self.answer(201, "application/json", body)
+
+            def do_GET(self) -> None:
+                lines = ["transaction_id,result", *(f"{each},success" for each in outer.ids)]
+                lines.append(f"#end,{len(outer.ids)}")
+                self.answer(200, "text/csv", "".join(f"{line}\n" for line in lines).encode())
+
+            def answer(self, status: int, kind: str, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -190,6 +203,72 @@ def test_a_slow_processors_answer_is_waited_for(tmp_path: Path) -> None:
             status, advance = answer.result(30)
         assert server.process.wait(30) == 0
     assert (status, advance["transaction_id"]) == (201, "txn_1")
+
+
+def prepare_debits(server: Server, bank: SlowProcessor) -> str:
+    """Pay two advances out, and run the day before their debits are due; gives the day of these."""
+    bank.may_answer.set()
+    for number in ("12345678", "12345679"):
+        body = {"name": "Ada", "email": f"{number}@example.com", "bank_accounts": [number]}
+        assert server.ask("POST", "/api/v1/customers", body)[0] == 201
+        asked = {"dst_bank_account": number, "amount": "1200.00"}
+        status, advance = server.ask("POST", "/api/v1/advances", asked)
+        assert status == 201
+    due = date.fromisoformat(advance["plan"][0]["due_on"])
+    before = (due - timedelta(1)).isoformat()
+    assert server.ask("POST", "/api/v1/runs", {"business_date": before})[0] == 201
+    bank.was_asked.clear()
+    bank.may_answer.clear()
+    return due.isoformat()
+
+
+def debit_states(book: Path) -> list[str]:
+    with closing(sqlite3.connect(book)) as connection:
+        found = connection.execute("SELECT state FROM transfers WHERE direction = 'debit'")
+        return [state for (state,) in found]
+
+
+def test_a_requested_run_ends_once_the_calls_in_the_air_are_answered(tmp_path: Path) -> None:
+    env = environment(TALLYBOOK_RUN_ENABLED="false")
+    with SlowProcessor() as bank:
+        with (
+            serve("--processor", bank.url, cwd=tmp_path, env=env) as server,
+            ThreadPoolExecutor(1) as client,
+        ):
+            body = {"business_date": prepare_debits(server, bank)}
+            answer = client.submit(server.ask, "POST", "/api/v1/runs", body)
+            assert bank.was_asked.wait(30)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            assert not answer.done()
+            bank.may_answer.set()
+            status, refused = answer.result(30)
+            assert (status, refused["code"]) == (503, "shutting_down")
+            assert server.process.wait(30) == 0
+        assert debit_states(tmp_path / "billing.db") == ["accepted"] * 2
+        with serve("--processor", bank.url, cwd=tmp_path, env=env) as server:
+            assert server.ask("POST", "/api/v1/runs", body)[0] == 201
+            assert server.ask("GET", "/api/v1/operator-items?status=open")[1]["data"] == []
+            assert server.stop() == 0
+
+
+def test_run_day_ends_once_the_calls_in_the_air_are_answered(tmp_path: Path) -> None:
+    with SlowProcessor() as bank:
+        env = environment(TALLYBOOK_RUN_ENABLED="false", TALLYBOOK_PROCESSOR_URL=bank.url)
+        with serve(cwd=tmp_path, env=env) as server:
+            due = prepare_debits(server, bank)
+            assert server.stop() == 0
+        program = start("run-day", "--date", due, cwd=tmp_path, env=env)
+        try:
+            assert bank.was_asked.wait(30)
+            program.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            bank.may_answer.set()
+            assert program.wait(30) == 130
+        finally:
+            program.close()
+        assert debit_states(tmp_path / "billing.db") == ["accepted"] * 2
+        assert run("run-day", "--date", due, cwd=tmp_path, env=env).returncode == 0
 
 
 # --- down -----------------------------------------------------------------------------------------

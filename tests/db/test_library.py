@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ class Bank:
     def __init__(self, *answers: str | Exception, seconds: float = 0) -> None:
         self.answers = list(answers)
         self.seconds = seconds
+        self.rows: list[str] = []
         self.was_asked = threading.Event()
         self.is_closed = False
 
@@ -42,7 +43,8 @@ class Bank:
         return answer
 
     async def download_report(self) -> bytes:
-        return b"transaction_id,result\n#end,0\n"
+        lines = ["transaction_id,result", *self.rows, f"#end,{len(self.rows)}"]
+        return "".join(f"{line}\n" for line in lines).encode()
 
     async def available_balance(self, bank_account: str) -> str | None:
         del bank_account
@@ -122,6 +124,27 @@ def test_closing_waits_for_money_in_the_air(book_url: str, tmp_path: Path) -> No
         assert paid.done()
         assert paid.result() == "txn_1"
     assert code_of(lambda: book.perform_advance(ACCOUNT, 100)) == "shutting_down"
+
+
+def test_closing_ends_a_run_between_two_items(book_url: str, tmp_path: Path) -> None:
+    bank, today = Bank("txn_1", "txn_2", seconds=1), datetime.now(UTC).date()
+    book = tallybook.open(book_url, home=tmp_path / "home", processor=bank)
+    book.create_customer("Ada", "ada@example.com", bank_accounts=[ACCOUNT])
+    advance = book.create_advance(ACCOUNT, 100, installments=1)
+    bank.rows = ["txn_1,success"]
+    book.run_day(today + timedelta(days=1))
+    bank.was_asked.clear()
+    due = today + timedelta(days=7)
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(book.run_day, due)
+        assert bank.was_asked.wait(30)
+        book.close()
+        assert code_of(running.result) == "shutting_down"
+    # This process lives: the run waits for nobody's lease all the same.
+    with tallybook.open(book_url, home=tmp_path / "home", processor=bank) as book:
+        (debit,) = book.get_advance(advance["id"])["plan"][0]["attempts"]
+        assert (debit["transaction_id"], debit["result"]) == ("txn_2", "pending")
+        assert book.run_day(due)["status"] == "finished"
 
 
 def test_a_rejected_advance_is_a_refusal(book_url: str, tmp_path: Path) -> None:

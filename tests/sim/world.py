@@ -45,6 +45,7 @@ class World:
         self.secrets = SECRETS
         self.currency = "USD"
         self.is_live = False
+        self.is_stopping = False
         chance = self.chance
         self.advance_terms = AdvanceTerms(
             currency="USD",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 from tallybook.collection.operations.runs import DAILY
 from tallybook.collection.queries import find_job
 from tallybook.collection.tasks.run import run_day
 from tallybook.entrypoints.engine import Engine
-from tallybook.entrypoints.scheduler import Scheduler
+from tallybook.entrypoints.scheduler import Scheduler, date_due
 from tallybook.kernel.progress import Progress
+from tallybook.writer.queries import first_event_at
 
 
 def make_scheduler(engine: Engine) -> Scheduler:
@@ -32,9 +34,17 @@ def make_scheduler(engine: Engine) -> Scheduler:
 
 
 def last_run(engine: Engine) -> date | None:
-    """Tell up to which date all runs are finished; None where none was ever started."""
+    """Tell up to which date all runs are finished; None in a book in which nothing ever happened.
+
+    Before the very first run, the hour that had come when the book was begun counts as over: a
+    first run in the middle of that day would close it to whoever sets things up. Every later one
+    is to be run, whether or not a server was up at it.
+    """
     with engine.database.reader() as connection:
         job = find_job(connection, DAILY)
+        begun_at = first_event_at(connection) if job is None else None
+    if begun_at is not None:
+        return date_due(begun_at, ZoneInfo(engine.settings.timezone), engine.settings.run_hour)
     if job is None or job.last_finished_on is not None:
         return job and job.last_finished_on
     # The very first run was never finished: it is still to be done.

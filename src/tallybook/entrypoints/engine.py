@@ -101,6 +101,7 @@ class Engine:
             ids,
             bulk_lanes=0 if database.is_sqlite else BULK_LANES,
         )
+        self.is_stopping = False
         self._is_closed = False
 
     @property
@@ -168,11 +169,19 @@ class Engine:
         hold_if_restored(engine)
         return engine
 
+    def stop(self) -> None:
+        """Let daily runs end between two items, and begin no more. From any thread; twice is once.
+
+        A run stays open then, and the next one goes on with it.
+        """
+        self.is_stopping = True
+
     async def aclose(self) -> None:
         """Finish what waits to be written, then let go of everything. Twice is once."""
         if self._is_closed:
             return
         self._is_closed = True
+        self.stop()
         await finish_running()
         # In a thread: the writer's answers are delivered by this very event loop.
         await asyncio.to_thread(self.door.close)

@@ -80,12 +80,16 @@ class Tallybook(LoanCalls):
         self._thread.start()
 
     def close(self) -> None:
-        """Let calls of other threads end, then let go of everything. Twice is once."""
+        """Let calls of other threads end, then let go of everything. Twice is once.
+
+        A daily run ends between two items, refused as `shutting_down`; the next one goes on.
+        """
         with self._lock:
             if self._is_closing:
                 return
             self._is_closing = True
             under_way = list(self._under_way)
+        self.engine.stop()
         wait(under_way)
         asyncio.run_coroutine_threadsafe(self.engine.aclose(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -205,7 +209,10 @@ class Tallybook(LoanCalls):
         return self.call("GET", "/report", query={"days": days, "format": format, "as_of": as_of})
 
     def run_day(self, day: date | None = None, *, progress: Progress = NO_PROGRESS) -> Record:
-        """Run a business date, after the dates that were missed before it. Source: A6, T3."""
+        """Run a business date, after the dates that were missed before it. Source: A6, T3.
+
+        Raises: Refused, as `shutting_down` where the book is closed meanwhile; Stopped.
+        """
         return self._wait(run_day(self.engine, day, progress=progress)).view
 
     def verify(self) -> list[Discrepancy]:

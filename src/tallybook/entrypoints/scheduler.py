@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tallybook.ambient.clock import Clock
 from tallybook.entrypoints.progress import StopWhen
 from tallybook.kernel.progress import Progress, Stopped
-from tallybook.kernel.refusal import Refused
+from tallybook.kernel.refusal import Refusal, Refused
 
 _log = logging.getLogger("tallybook.scheduler")
 
@@ -24,7 +24,13 @@ BACK_OFF_SECONDS_MAX = 900.0
 RunDay = Callable[[date, Progress], Awaitable[object]]
 """Runs a date, after the dates that were missed before it."""
 LastRun = Callable[[], Awaitable[date | None]]
-"""Tells the date up to which all runs are finished; None where none was ever started."""
+"""Tells the date after which runs are still to be done; None where there is nothing to run."""
+
+
+def date_due(at: datetime, zone: ZoneInfo, hour: int) -> date:
+    """Tell the latest date whose hour has come, by the business time zone. Source: T1."""
+    local = at.astimezone(zone)
+    return local.date() if local.hour >= hour else local.date() - timedelta(days=1)
 
 
 class Scheduler:
@@ -52,6 +58,7 @@ class Scheduler:
         self._look_seconds = look_seconds
         self._stopping = asyncio.Event()
         self._first_due: date | None = None
+        self._refused_due: date | None = None
         self._failures = 0
 
     async def serve(self) -> None:
@@ -63,8 +70,7 @@ class Scheduler:
             except Stopped:
                 return
             except Refused as refused:
-                # Another process runs it, or ran a later date: both are fine.
-                _log.info("the daily run was refused", extra={"refusal": refused.refusal.code})
+                self._tell(refused.refusal)
             except Exception:  # noqa: BLE001 - whatever broke, tomorrow's run must still start
                 _log.exception("the daily run broke", extra={"attempt": self._failures})
                 self._failures += 1
@@ -75,20 +81,31 @@ class Scheduler:
         due = self.due()
         last = await self._last_run()
         if last is None:
-            # A new book starts with the first hour that comes, not with one that has passed:
-            # a first run in the middle of a day would close that day to whoever sets things up.
+            # An empty book starts with the first hour that comes, as one does that was set up
+            # today (daily.py): a first run in the middle of a day would close that day.
             self._first_due = self._first_due or due
             last = self._first_due
-        if last >= due:
+        if last >= due or due == self._refused_due:
             return
         _log.info("the daily run starts", extra={"business_date": due})
         await self._run_day(due, StopWhen(self._stopping.is_set))
         _log.info("the daily run is done", extra={"business_date": due})
 
+    def _tell(self, refusal: Refusal) -> None:
+        if refusal.code == "run_in_future":
+            # A clock that was ahead began a run that is still to come: no use to ask again today.
+            self._refused_due = self.due()
+            _log.warning(
+                "no daily run before the date of an unfinished one has come",
+                extra={"business_date": refusal.details.get("business_date")},
+            )
+            return
+        # Another process runs it, or ran a later date: both are fine.
+        _log.info("the daily run was refused", extra={"refusal": refusal.code})
+
     def due(self) -> date:
-        """Tell the latest date whose hour has come, by the business time zone. Source: T1."""
-        local = self._clock.now().astimezone(self._zone)
-        return local.date() if local.hour >= self._hour else local.date() - timedelta(days=1)
+        """Tell the latest date whose hour has come."""
+        return date_due(self._clock.now(), self._zone, self._hour)
 
     def stop(self) -> None:
         """End `serve`: at once while it waits, between two items while a run is on."""

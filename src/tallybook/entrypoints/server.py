@@ -57,7 +57,7 @@ async def _serve(engine: Engine, listener: socket.socket) -> None:
         await answer_abandoned(engine)
         scheduler = make_scheduler(engine)
         server = _Server(_config(engine, settings), lambda: _announce(settings, listener))
-        with _signals(server, scheduler), _mailing(engine):
+        with _signals(server, scheduler, engine), _mailing(engine):
             running = asyncio.create_task(scheduler.serve()) if settings.run_enabled else None
             anchoring = asyncio.create_task(keep_anchored(engine))
             await server.serve(sockets=[listener])
@@ -116,12 +116,16 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _signals(server: _Server, scheduler: Scheduler) -> Generator[None]:
+def _signals(server: _Server, scheduler: Scheduler, engine: Engine) -> Generator[None]:
     """Stop cleanly at SIGTERM and Ctrl-C; a second Ctrl-C ends the process where it stands.
 
     That loses nothing: what was answered is on disk, and a run is resumed by the next one.
     """
     loop = asyncio.get_running_loop()
+
+    def stop_runs() -> None:
+        scheduler.stop()
+        engine.stop()
 
     def stop(number: int, frame: FrameType | None) -> None:
         del frame
@@ -129,7 +133,7 @@ def _signals(server: _Server, scheduler: Scheduler) -> Generator[None]:
             os.write(2, b"tallybook: stopped at once\n")
             os._exit(ExitCode.INTERRUPTED)
         server.should_exit = True
-        loop.call_soon_threadsafe(scheduler.stop)
+        loop.call_soon_threadsafe(stop_runs)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,13 +1,14 @@
-"""What is known of idempotency keys, read without a lock and without asking the writer."""
+"""What is known of idempotency keys and of events, read without a lock or asking the writer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from tallybook.db.reading import select_rows
-from tallybook.writer.store import COMMAND_ROWS, COMMANDS, StoredCommand
+from tallybook.writer.store import COMMAND_ROWS, COMMANDS, EVENTS, StoredCommand
 
 
 def find_commands(connection: Connection, keys: Sequence[str]) -> Mapping[str, StoredCommand]:
@@ -18,3 +19,9 @@ def find_commands(connection: Connection, keys: Sequence[str]) -> Mapping[str, S
     wanted = select_rows(COMMAND_ROWS).where(COMMANDS.c.key.in_(keys))
     rows = (COMMAND_ROWS.row(row, sqlite=False) for row in connection.execute(wanted))
     return {row.key: row for row in rows}
+
+
+def first_event_at(connection: Connection) -> datetime | None:
+    """Tell when something first happened in this book; None where nothing has."""
+    wanted = select(EVENTS.c.occurred_at).order_by(EVENTS.c.seq).limit(1)
+    return connection.execute(wanted).scalar()

@@ -136,6 +136,37 @@ async def test_a_run_that_broke_is_tried_again(error: Exception) -> None:
     assert book.runs == [date(2026, 3, 2)] * 2
 
 
+async def test_a_date_that_may_not_be_run_yet_is_asked_for_once_a_day(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A clock that was ahead left a run of a later date unfinished, and that goes first."""
+    book, looks = Book(last=date(2026, 3, 1)), 0
+    details = {"today": "2026-03-02", "business_date": "2026-03-03"}
+    book.fails_with = [Refused(Refusal("run_in_future", details=details))]
+    scheduler, clock = make(book, utc(2026, 3, 2, 7, 0))
+    enough = asyncio.Event()
+
+    async def last_run() -> date | None:
+        nonlocal looks
+        looks += 1
+        if looks > 5:
+            enough.set()
+        return book.last
+
+    scheduler._last_run = last_run
+    serving = asyncio.create_task(scheduler.serve())
+    async with asyncio.timeout(5):
+        await enough.wait()
+        assert book.runs == [date(2026, 3, 2)]
+        clock.advance(days=1)
+        await book.done.wait()
+    scheduler.stop()
+    await serving
+    assert book.runs == [date(2026, 3, 2), date(2026, 3, 3)]
+    (told,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert vars(told)["business_date"] == "2026-03-03"
+
+
 async def test_stopping_ends_the_wait_at_once() -> None:
     book = Book(last=date(2026, 3, 1))
     scheduler, _ = make(book, utc(2026, 3, 2, 7, 0))

@@ -82,10 +82,12 @@ class KeepRun:
     holder: str
     summary: str | None = None
     """The counts and sums as JSON, once the run is done."""
+    lets_go: bool = False
+    """Whether the holder stops before the end: then nobody waits for its lease."""
 
 
 class KeepRunOperation:
-    """Prolongs the lease of a run, or finishes it.
+    """Prolongs the lease of a run, lets go of it, or finishes it.
 
     Its value says whether it is still ours; once finished, it is the run.
     """
@@ -110,7 +112,8 @@ class KeepRunOperation:
         ):
             return Decision(value=False)
         if command.summary is None:
-            kept = replace(job, lease_until=moment.now + RUN_LEASE)
+            lease = moment.now if command.lets_go else moment.now + RUN_LEASE
+            kept = replace(job, lease_until=lease)
             return Decision(
                 changed=((JOBS, kept),), events=(_event("kept", run.business_date),), value=True
             )

@@ -63,6 +63,11 @@ class CollectionContext(Protocol):
         """Whether real money moves: then nothing is run ahead of today. Source: T3."""
         ...
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the program is about to end: then long work ends between two items."""
+        ...
+
     def go_on_from(self, day: date) -> None:
         """Take a date ahead of today for today, where no money moves and days may be played."""
         ...

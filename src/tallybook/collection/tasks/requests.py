@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import date
+from typing import Any
 
 from pydantic_core import to_json
 
@@ -16,10 +17,13 @@ from tallybook.collection.operations.requests import (
     CompleteRequest,
 )
 from tallybook.collection.tasks.context import CollectionContext
+from tallybook.collection.tasks.paying import see_through
 from tallybook.collection.tasks.reports import take_report
 from tallybook.collection.tasks.run import run_day
 from tallybook.collection.tasks.settling import settle
+from tallybook.collection.tasks.stopping import UntilStopping, refuse_when_stopping
 from tallybook.collection.views import report_view
+from tallybook.kernel.progress import NO_PROGRESS
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.model import ReportState
 from tallybook.processor.port import ReportUnavailable
@@ -62,6 +66,7 @@ async def request_report(
     """
 
     async def work() -> Reply:
+        refuse_when_stopping(context)
         today = context.clock.today()
         if report_on is not None and report_on > today:
             details = {"today": today.isoformat()}
@@ -91,7 +96,7 @@ async def _take_and_settle(context: CollectionContext, raw: bytes | None, report
     problems = report_view(report)["problems"]
     if report.state is ReportState.INCOMPLETE and report.rows_count == 0 and problems:
         raise Refused(Refusal("report_unreadable", details={"problems": problems}))
-    done = await settle(context)
+    done = await settle(context, progress=UntilStopping(context, NO_PROGRESS))
     shown = {"settled": done.settled.shown(), "replanned": done.moved.shown()}
     return Reply(201 if is_new else 200, {**report_view(report), **shown})
 
@@ -100,11 +105,15 @@ async def _once(
     context: CollectionContext,
     asked: BeginRequest,
     key: str | None,
-    work: Callable[[], Awaitable[Reply]],
+    work: Callable[[], Coroutine[Any, Any, Reply]],
 ) -> Outcome:
-    """Do the work of a request, and keep its reply under its key; copies wait for it."""
+    """Do the work of a request, and keep its reply under its key; copies wait for it.
+
+    Whoever asked may go away: what was begun is not cut off, and ends early where the program
+    stops.
+    """
     if key is None:
-        return _outcome(await _result(work))
+        return _outcome(await see_through(_result(work)))
     command = Command(BEGIN_REQUEST, asked, key)
     begun = await context.door.ask(command)
     if not begun.pending:
@@ -115,21 +124,25 @@ async def _once(
                 return await context.door.ask_until_complete(command)
         except TimeoutError:
             pass
-    result = await _result(work)
-    if isinstance(result, Refusal) and (
-        result.kind.status >= _TROUBLE
-        # Whoever began it may be at work still, and theirs will be the reply.
-        or (begun.replayed and result.kind.retry)
-    ):
-        return _outcome(result)
-    completion = Command(COMPLETE_REQUEST, CompleteRequest(asked.call, key, result))
-    outcome = await context.door.ask(completion)
-    # The database refuses a second reply: then the first one is the reply.
-    stored = await context.door.ask(command)
-    return outcome if stored.pending or outcome.body == stored.body else stored
+
+    async def work_and_reply() -> Outcome:
+        result = await _result(work)
+        if isinstance(result, Refusal) and (
+            result.kind.status >= _TROUBLE
+            # Whoever began it may be at work still, and theirs will be the reply.
+            or (begun.replayed and result.kind.retry)
+        ):
+            return _outcome(result)
+        completion = Command(COMPLETE_REQUEST, CompleteRequest(asked.call, key, result))
+        outcome = await context.door.ask(completion)
+        # The database refuses a second reply: then the first one is the reply.
+        stored = await context.door.ask(command)
+        return outcome if stored.pending or outcome.body == stored.body else stored
+
+    return await see_through(work_and_reply())
 
 
-async def _result(work: Callable[[], Awaitable[Reply]]) -> Reply | Refusal:
+async def _result(work: Callable[[], Coroutine[Any, Any, Reply]]) -> Reply | Refusal:
     try:
         return await work()
     except Refused as no:

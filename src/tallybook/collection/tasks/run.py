@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from datetime import date, timedelta
+from contextlib import aclosing, suppress
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from tallybook.ambient.liveness import is_known_dead, this_process
 from tallybook.collection import queries
-from tallybook.collection.model import Job, Run, RunState
+from tallybook.collection.model import Run, RunState
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.reports import OPEN_ITEM, REPORTS_ABOUT, OpenItem
 from tallybook.collection.operations.runs import DAILY, KEEP_RUN, START_RUN, KeepRun, StartRun
@@ -22,15 +22,17 @@ from tallybook.collection.operations.transfers import RELEASE_HOLD, TIME_OUT, Ma
 from tallybook.collection.tasks import due
 from tallybook.collection.tasks.capping import Capping
 from tallybook.collection.tasks.context import CollectionContext
+from tallybook.collection.tasks.dates import dates_to_run, refuse_ahead
 from tallybook.collection.tasks.insisting import ask_all, ask_one
 from tallybook.collection.tasks.matching import gap_item, rule_absent
 from tallybook.collection.tasks.reading import read, read_chunks, work_through
 from tallybook.collection.tasks.reports import read_in_unread, take_report
 from tallybook.collection.tasks.sending import CHUNK, expire_intents, send_due
 from tallybook.collection.tasks.settling import Tally, settle
+from tallybook.collection.tasks.stopping import UntilStopping, refuse_when_stopping
 from tallybook.collection.views import run_view
 from tallybook.kernel.frozen import frozen
-from tallybook.kernel.progress import NO_PROGRESS, Progress
+from tallybook.kernel.progress import NO_PROGRESS, Progress, Stopped
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.model import ItemKind, Sending, SendingState, Transfer
 from tallybook.processor.port import ReportUnavailable
@@ -63,8 +65,6 @@ _STOPPED = "stopped"
 _MISSED = "missed"
 """Why a run sent nothing, or no more: its date is over. Source: A11."""
 
-_DAY = timedelta(days=1)
-
 
 @frozen
 class RunDone:
@@ -81,41 +81,23 @@ async def run_day(
 
     A date that is over sends nothing, whoever asks for it: what was due then goes out in the runs
     to come, one a run (A11). Where days are played ahead of today none is over, and each is run in
-    full.
+    full. Where money moves, a run of a date to come is not resumed either: a clock that was ahead
+    began it, and what is due on it is not due yet. A run that is stopped stays open: the next call
+    goes on with it.
 
-    Raises: Refused `run_out_of_order`, `run_in_progress`, `run_in_future`.
+    Raises: Refused `run_out_of_order`, `run_in_progress`, `run_in_future`, `shutting_down`;
+        Stopped.
     """
-    today = context.clock.today()
-    day = day or today
-    if context.is_live and day > today:
-        raise Refused(Refusal("run_in_future", details={"today": today.isoformat()}))
+    day = day or context.clock.today()
+    refuse_ahead(context, day)
     done: RunDone | None = None
-    for each in await _dates_to_run(context, day):
+    watched = UntilStopping(context, progress)
+    for each in await dates_to_run(context, day):
+        refuse_when_stopping(context)
         context.go_on_from(each)
-        done = await _DailyRun(context, each, progress).run()
+        done = await _DailyRun(context, each, watched).run()
     assert done is not None
     return done
-
-
-async def _dates_to_run(context: CollectionContext, day: date) -> list[date]:
-    """List the dates from the one left unfinished, or missed, up to the one asked for."""
-
-    def load(connection: Connection) -> tuple[Job | None, date | None]:
-        job = queries.find_job(connection, DAILY)
-        # A book's first run is late where something was sent on a date before it.
-        return job, first_sent_on(connection) if job is None else None
-
-    job, sent_on = await read(context, load)
-    left_unfinished = job.running_on if job is not None else None
-    if left_unfinished is not None:
-        first = left_unfinished
-    elif job is not None and job.last_finished_on is not None:
-        first = job.last_finished_on + _DAY
-    else:
-        first = sent_on or day
-    if first < day:
-        return [first + timedelta(days=back) for back in range((day - first).days + 1)]
-    return [first, day] if left_unfinished is not None and first > day else [day]
 
 
 class _DailyRun:
@@ -136,10 +118,18 @@ class _DailyRun:
         self._told = Tally()
 
     async def run(self) -> RunDone:
-        """Go through the steps."""
+        """Start the run, unless it is finished, and go through its steps."""
         run, was_finished = await self._start()
         if was_finished:
             return RunDone(run_view(run), was_finished=True)
+        try:
+            return await self._steps()
+        except (Stopped, Refused) as ended:
+            if isinstance(ended, Stopped) or ended.refusal.code == "shutting_down":
+                await self._let_go()
+            raise
+
+    async def _steps(self) -> RunDone:
         await self._take_report()
         await self._settle()
         await self._mark_by_time()
@@ -184,8 +174,15 @@ class _DailyRun:
         outcome = await ask_one(self._context.door, command)
         return outcome.value or None
 
+    async def _let_go(self) -> None:
+        """Leave the run, of which nothing is under way any more, to whoever comes next."""
+        with suppress(Refused):
+            command = Command(KEEP_RUN, KeepRun(self._day, self._holder, lets_go=True))
+            await self._context.door.ask(command)
+
     async def _still_ours(self) -> None:
         """Say now and then that this process is alive; stop if another took the run over."""
+        refuse_when_stopping(self._context)
         if self._context.clock.monotonic() - self._kept_at < KEEP_SECONDS:
             return
         self._kept_at = self._context.clock.monotonic()
