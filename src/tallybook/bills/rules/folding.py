@@ -19,8 +19,9 @@ from tallybook.bills.model import (
     MessageStatus,
     Transaction,
 )
-from tallybook.bills.rules.billing import Bound, FoldedAccount, Payment, fold_account
+from tallybook.bills.rules.billing import FoldedAccount, fold_account
 from tallybook.bills.rules.currencies import Currencies
+from tallybook.bills.rules.drafts import Bound, Payment
 from tallybook.bills.rules.outcomes import Outcomes
 from tallybook.bills.rules.placing import Place, place_facts
 from tallybook.bills.rules.rows import account_row, bill_rows, withdrawn_account, withdrawn_bill
