@@ -19,3 +19,18 @@ def refuse_at_the_door(door: Door, code: str, times: int, operation: object) -> 
 
     door.ask = ask_in_trouble
     return asked
+
+
+def lose_answers(door: Door, operation: object, times: int) -> list[int]:
+    """Let a door do an operation, and say so many times that nobody knows; gives how often."""
+    ask, asked = door.ask, [0]
+
+    async def ask_in_trouble(command: Command) -> Outcome:
+        if command.operation is not operation:
+            return await ask(command)
+        asked[0] += 1
+        outcome = await ask(command)
+        return outcome if asked[0] > times else refused(Refusal("outcome_unknown"))
+
+    door.ask = ask_in_trouble
+    return asked

@@ -4,6 +4,7 @@ Each ends with `verify`: the ledger, the kept sums and the payments agree.
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from datetime import UTC, date, datetime
@@ -17,13 +18,15 @@ from tallybook.ambient.clock import ManualClock
 from tallybook.collection.tasks import insisting
 from tallybook.collection.tasks import paying as replies
 from tallybook.entrypoints.library import Tallybook, open_book
+from tallybook.kernel.ids import parse_id
 from tallybook.kernel.refusal import Refused
-from tallybook.loans.operations.pending import BEGIN_PAYMENT, SETTLE_PAYMENT
+from tallybook.loans.model import PaymentStatus
+from tallybook.loans.operations.pending import BEGIN_PAYMENT, SETTLE_PAYMENT, SettlePayment
 from tallybook.loans.tasks import paying
 from tallybook.loans.tasks.gateway import Charge, Charged
 from tallybook.writer.model import Command, Outcome
 from tests.played import DictatedProcessor
-from tests.troubled import refuse_at_the_door
+from tests.troubled import lose_answers, refuse_at_the_door
 
 pytestmark = pytest.mark.played
 
@@ -467,6 +470,70 @@ def test_what_the_gateway_did_is_recorded_once_the_database_is_back(
         assert lender.refusal("POST", f"/loans/{loan}/payments", body) == code
         assert [each["status"] for each in lender.book.list_payments(loan)] == ["pending"]
     assert asked[0] == 3
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+@pytest.mark.parametrize("method", ["mock_paid", "mock_failed", "mock_pending"])
+def test_a_payment_that_was_recorded_after_all_is_answered_with(
+    lender: Lender, monkeypatch: pytest.MonkeyPatch, method: str, key: str | None
+) -> None:
+    """COMMIT went through and its answer was lost: whoever hears a refusal pays again."""
+    monkeypatch.setattr(insisting, "PAUSE_SECONDS", 0.001)
+    loan = lender.loan(lender.customer())
+    asked = lose_answers(lender.book.engine.door, SETTLE_PAYMENT, 2)
+    made = lender.book.make_payment(loan, "27.50", method=method, idempotency_key=key)
+    assert (made["status"], asked[0]) == (method.removeprefix("mock_"), 3)
+    assert list(lender.book.list_payments(loan)) == [made]
+    told = {"paid": "received", "failed": "failed", "pending": "asked"}[made["status"]]
+    assert lender.events()[1:] == ["payment.pending", f"payment.{told}"]
+    if key is not None:
+        again = lender.book.make_payment(loan, "27.50", method=method, idempotency_key=key)
+        assert again == made
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+@pytest.mark.parametrize(
+    ("said", "is_logged"), [(PaymentStatus.PAID, False), (PaymentStatus.FAILED, True)]
+)
+def test_a_payment_that_somebody_settled_first_is_answered_with(
+    lender: Lender,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    said: PaymentStatus,
+    is_logged: bool,
+    key: str | None,
+) -> None:
+    """While the gateway's own word can't be recorded. Where they differ, the log says so."""
+    monkeypatch.setattr(insisting, "PAUSE_SECONDS", 0.001)
+    loan = lender.loan(lender.customer())
+    door, gateway = lender.book.engine.door, lender.book.engine.gateway
+    charge_it = gateway.charge
+
+    async def charge(charge: Charge) -> Charged:
+        settled = SettlePayment(parse_id("loan", loan) or "", charge.payment_id, said, "bank-7")
+        assert (await door.ask(Command(SETTLE_PAYMENT, settled))).status == 200
+        return await charge_it(charge)
+
+    monkeypatch.setattr(gateway, "charge", charge)
+    with caplog.at_level(logging.ERROR):
+        made = lender.book.make_payment(loan, "27.50", method="mock_paid", idempotency_key=key)
+    assert (made["status"], made["reference"]) == (said.value, "bank-7")
+    assert list(lender.book.list_payments(loan)) == [made]
+    assert [hasattr(each, "payment_id") for each in caplog.records] == [True] * is_logged
+
+
+def test_a_settlement_that_is_told_again_changes_nothing(lender: Lender) -> None:
+    loan = lender.loan(lender.customer())
+    waiting = lender.book.make_payment(loan, "27.50", method="mock_pending")
+    settle = f"/loans/{loan}/payments/{waiting['id']}/settlement"
+    body = {"status": "paid", "reference": "bank-7"}
+    settled = lender.book.call("POST", settle, body)
+    events = lender.events()
+    assert lender.book.call("POST", settle, body) == settled
+    assert lender.book.call("POST", settle, {"status": "paid"}) == settled
+    assert lender.events() == events
+    for other in ({"status": "failed"}, {"status": "paid", "reference": "bank-8"}):
+        assert lender.refusal("POST", settle, other) == "payment_state_wrong"
 
 
 # -- given up --------------------------------------------------------------------------------------

@@ -50,6 +50,23 @@ def test_a_bill_without_a_currency_is_the_same_number_in_another(served: Served)
     assert {row["currency"] for row in listed(served, "transactions", who)} == {"JPY"}
 
 
+def test_a_movement_in_another_currency_leaves_a_number_what_it_is(served: Served) -> None:
+    """What names no currency came with the installation's decimals, not with the movement's."""
+    who = customer(served)
+    send(served, who, "GENERATION", amount="5000", due_on="2026-03-20", currency=None)
+    seen = {"currency": None, "happened_at": "2026-02-21T07:30:00Z"}
+    move(served, who, "-60.00", **seen)
+    made = move(served, who, "-70", currency="JPY")
+    assert (made["amount"], made["currency"]) == ("-70", "JPY")
+    rows = [(row["amount"], row["currency"]) for row in listed(served, "transactions", who)]
+    assert rows == [("-70", "JPY"), ("-60", "JPY")]
+    for _ in range(2):
+        (bill,) = listed(served, "bills", who)
+        assert (bill["amount"], bill["currency"]) == ("5000", "JPY")
+        assert owed(served) == {"JPY": {"payable": "-5000", "expense": "5000"}}
+        text(served, who, "Hello there")
+
+
 def test_a_number_is_shown_with_the_installations_decimals(served_on_sqlite: Served) -> None:
     served = served_on_sqlite
     served.parts.settings.currency = "JPY"

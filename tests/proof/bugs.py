@@ -338,8 +338,8 @@ BUGS: list[Bug] = [
     Bug("a loan is delinquent a week late", ["loans.rules.books:delinquent_on"], _a_week_late),
     Bug("the same message makes a second bill", ["bills.operations.taking:_identity"],
         _always_fresh),
-    Bug("a part payment is lost", ["bills.rules.billing:_choose"], _only_exact),
-    Bug("a payment before its bill is lost", ["bills.rules.billing:_choose"], _bills_first_heard),
+    Bug("a part payment is lost", ["bills.rules.paying:_choose"], _only_exact),
+    Bug("a payment before its bill is lost", ["bills.rules.paying:_choose"], _bills_first_heard),
 ]  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
@@ -28,22 +27,7 @@ from tallybook.bills.store import (
     TRANSACTION_ROWS,
     TRANSACTIONS_TABLE,
 )
-from tallybook.db.tables import RowMap
-
-_Query = Select[*tuple[Any, ...]]
-
-
-def _columns(rows: RowMap[Any]) -> list[Any]:
-    return [rows.table.c[name] for name in rows.columns]
-
-
-def _rows(connection: Connection, rows: RowMap[Any], query: _Query) -> list[Any]:
-    return [_made(rows, row) for row in connection.execute(query)]
-
-
-def _made(rows: RowMap[Any], values: Iterable[Any]) -> Any:  # noqa: ANN401 - the row map's model
-    # SQLAlchemy's types have made instants, dates and ids of the values already.
-    return rows.row(list(values), sqlite=False)
+from tallybook.db.reading import fetch, fetch_pairs, select_pairs, select_rows
 
 
 def list_messages(
@@ -56,7 +40,7 @@ def list_messages(
 ) -> list[tuple[Message, Fact]]:
     """List messages with what became of each, the newest first."""
     query = (
-        select(*_columns(MESSAGE_ROWS), *_columns(FACT_ROWS))
+        select_pairs(MESSAGE_ROWS, FACT_ROWS)
         .join(FACTS_TABLE, FACTS_TABLE.c.message_id == MESSAGES_TABLE.c.id)
         .order_by(MESSAGES_TABLE.c.id.desc())
         .limit(limit)
@@ -67,11 +51,7 @@ def list_messages(
         query = query.where(FACTS_TABLE.c.status == status)
     if before_id is not None:
         query = query.where(MESSAGES_TABLE.c.id < before_id)
-    split = len(MESSAGE_ROWS.columns)
-    return [
-        (_made(MESSAGE_ROWS, row[:split]), _made(FACT_ROWS, row[split:]))
-        for row in connection.execute(query)
-    ]
+    return fetch_pairs(connection, MESSAGE_ROWS, FACT_ROWS, query)
 
 
 def list_accounts(
@@ -82,23 +62,18 @@ def list_accounts(
     limit: int,
 ) -> list[BillAccount]:
     """List accounts, the newest first, without those that turned out to be others."""
-    query = select(*_columns(ACCOUNT_ROWS)).where(ACCOUNTS_TABLE.c.merged_into.is_(None))
+    query = select_rows(ACCOUNT_ROWS).where(ACCOUNTS_TABLE.c.merged_into.is_(None))
     if customer_id is not None:
         query = query.where(ACCOUNTS_TABLE.c.customer_id == customer_id)
     if before_id is not None:
         query = query.where(ACCOUNTS_TABLE.c.id < before_id)
-    return _rows(connection, ACCOUNT_ROWS, query.order_by(ACCOUNTS_TABLE.c.id.desc()).limit(limit))
+    return fetch(connection, ACCOUNT_ROWS, query.order_by(ACCOUNTS_TABLE.c.id.desc()).limit(limit))
 
 
-def _bills_with_accounts() -> _Query:
-    return select(*_columns(BILL_ROWS), *_columns(ACCOUNT_ROWS)).join(
+def _bills_with_accounts() -> Select[Any]:
+    return select_pairs(BILL_ROWS, ACCOUNT_ROWS).join(
         ACCOUNTS_TABLE, ACCOUNTS_TABLE.c.id == BILLS_TABLE.c.account_id
     )
-
-
-def _pair(row: Any) -> tuple[Bill, BillAccount]:  # noqa: ANN401 - a driver's row
-    split = len(BILL_ROWS.columns)
-    return _made(BILL_ROWS, row[:split]), _made(ACCOUNT_ROWS, row[split:])
 
 
 def list_bills(
@@ -122,7 +97,7 @@ def list_bills(
     if before_id is not None:
         query = query.where(BILLS_TABLE.c.id < before_id)
     query = query.order_by(BILLS_TABLE.c.id.desc()).limit(limit)
-    return [_pair(row) for row in connection.execute(query)]
+    return fetch_pairs(connection, BILL_ROWS, ACCOUNT_ROWS, query)
 
 
 def list_due(
@@ -135,7 +110,7 @@ def list_due(
     query = query.order_by(
         BILLS_TABLE.c.due_on.is_(None), BILLS_TABLE.c.due_on, BILLS_TABLE.c.id
     ).limit(limit)
-    return [_pair(row) for row in connection.execute(query)]
+    return fetch_pairs(connection, BILL_ROWS, ACCOUNT_ROWS, query)
 
 
 def _is_open() -> Any:  # noqa: ANN401 - an SQL condition
@@ -172,8 +147,9 @@ def _state_is(status: BillState, today: date) -> Any:  # noqa: ANN401 - an SQL c
 
 def find_bill(connection: Connection, bill_id: str) -> tuple[Bill, BillAccount] | None:
     """Find a bill by its id, also one that turned out to be part of another."""
-    row = connection.execute(_bills_with_accounts().where(BILLS_TABLE.c.id == bill_id)).first()
-    return None if row is None else _pair(row)
+    wanted = _bills_with_accounts().where(BILLS_TABLE.c.id == bill_id)
+    found = fetch_pairs(connection, BILL_ROWS, ACCOUNT_ROWS, wanted)
+    return found[0] if found else None
 
 
 def list_transactions(
@@ -184,13 +160,13 @@ def list_transactions(
     limit: int,
 ) -> list[Transaction]:
     """List transactions, the newest first, other wordings of the same payment left out."""
-    query = select(*_columns(TRANSACTION_ROWS)).where(TRANSACTIONS_TABLE.c.duplicate_of.is_(None))
+    query = select_rows(TRANSACTION_ROWS).where(TRANSACTIONS_TABLE.c.duplicate_of.is_(None))
     if customer_id is not None:
         query = query.where(TRANSACTIONS_TABLE.c.customer_id == customer_id)
     if before_id is not None:
         query = query.where(TRANSACTIONS_TABLE.c.id < before_id)
     query = query.order_by(TRANSACTIONS_TABLE.c.id.desc()).limit(limit)
-    return _rows(connection, TRANSACTION_ROWS, query)
+    return fetch(connection, TRANSACTION_ROWS, query)
 
 
 def list_unfolded(connection: Connection) -> list[str]:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.kernel.text import has_unseen, is_one_line
+from tallybook.kernel.text import has_unseen, is_one_line, is_seen
 
 NAME_LONGEST = 200
 EMAIL_LONGEST = 254
@@ -75,13 +75,14 @@ def fold_email(email: str) -> str:
 def clean_name(name: str) -> str:
     """Trim a name of any script and bring it to one form of the same characters (NFC).
 
-    Raises: Refused `name_invalid`: empty, longer than 200 characters, or with control characters.
+    Raises: Refused `name_invalid`: nothing to see, longer than 200 characters, or with control
+        characters.
 
     >>> clean_name("  आशा देवी ")
     'आशा देवी'
     """
     trimmed = unicodedata.normalize("NFC", name.strip()) if len(name) <= 4 * NAME_LONGEST else ""
-    if not 1 <= len(trimmed) <= NAME_LONGEST or not is_one_line(trimmed):
+    if len(trimmed) > NAME_LONGEST or not is_one_line(trimmed) or not is_seen(trimmed):
         raise Refused(Refusal("name_invalid", param="name"))
     return trimmed
 

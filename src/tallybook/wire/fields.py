@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tallybook.kernel.calendar import FIRST_YEAR, LAST_YEAR, parse_date
-from tallybook.kernel.text import TEXT_MAX, has_control
+from tallybook.kernel.text import TEXT_MAX, has_control, is_seen
 from tallybook.wire.docstrings import describe_fields
 
 AMOUNT_CHARACTERS_MAX = 40
@@ -95,6 +95,8 @@ def _instant(value: object) -> datetime:
 def _plain(text: str) -> str:
     if has_control(text):
         raise PydanticCustomError("text_invalid", "it has control characters")
+    if not is_seen(text):
+        raise PydanticCustomError("text_invalid", "it has nothing to see")
     return text
 
 
@@ -162,7 +164,7 @@ Text = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=TEXT_MAX),
     AfterValidator(_plain),
 ]
-"""A sentence that a person wrote, such as a reason: trimmed, not empty, no control characters."""
+"""A sentence that a person wrote, such as a reason: trimmed, something to see, nothing to obey."""
 
 CurrencyCode = Annotated[
     str,

@@ -86,7 +86,7 @@ class Household:
             list(self.accounts.values()), list(self.all_bills.values()),
         )  # fmt: skip
         now = datetime(2027, 1, 1, tzinfo=UTC)
-        folded = fold_customer(known, self.ids, currency="INR", now=now)
+        folded = fold_customer(known, self.ids, installation_currency="INR", now=now)
         self.facts |= {row.message_id: row for row in folded.facts}
         self.transactions |= {row.id: row for row in folded.transactions}
         self.accounts |= {row.id: row for row in folded.accounts}

@@ -115,6 +115,8 @@ def test_a_name_is_clean_or_refused_and_cleaning_twice_is_cleaning_once(name: st
         "a\x7fb",
         "a\ud800b",
         "e\u0301" * 201,
+        "\u202e",
+        "\u3164 \u200d",
     ],
 )
 def test_what_is_no_name_is_refused(name: str) -> None:

@@ -118,7 +118,7 @@ def test_an_instant_says_its_zone(value: object) -> None:
 def test_a_text_is_trimmed_and_bounded() -> None:
     read = TypeAdapter(Text)
     assert read.validate_python("  lost card\n(called)  ") == "lost card\n(called)"
-    for bad in ("", "   ", "x" * 501, "a\x1b[2J", "a\x00", 5):
+    for bad in ("", "   ", "x" * 501, "a\x1b[2J", "a\x00", "\u202e", "\u200b \u2060", 5):
         assert refusal(Text, bad)[0] == "field_invalid"
 
 

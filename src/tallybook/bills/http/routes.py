@@ -129,6 +129,7 @@ def _add_transactions(router: Router) -> None:
                 reference=body.reference,
                 number=body.account_number,
                 hash=hashlib.sha256(said.encode()).hexdigest(),
+                installation_currency=settings.currency,
             ),
         )
 

@@ -65,12 +65,15 @@ def fold_into(  # noqa: PLR0913 - what a fold needs, and what comes new to it
     moment: Moment,
     ids: Ids,
     *,
-    currency: str,
+    installation_currency: str,
     facts: Sequence[Fact] = (),
     transactions: Sequence[Transaction] = (),
     links: Sequence[Link] = (),
 ) -> None:
-    """Fold a customer with what comes new, and add what must be written to the changes."""
+    """Fold a customer with what comes new, and add what must be written to the changes.
+
+    `installation_currency` is the setting, never what came: it is as for `fold_customer`.
+    """
     new_facts = {fact.message_id: fact for fact in facts}
     stored = [fact for fact in view.rows(FACTS_OF, customer_id) if fact.message_id not in new_facts]
     known = Known(
@@ -80,7 +83,7 @@ def fold_into(  # noqa: PLR0913 - what a fold needs, and what comes new to it
         accounts=view.rows(BILL_ACCOUNTS_OF, customer_id),
         bills=view.rows(BILLS_OF, customer_id),
     )
-    folded = fold_customer(known, ids, currency=currency, now=moment.now)
+    folded = fold_customer(known, ids, installation_currency=installation_currency, now=moment.now)
     _note_facts(changes, folded, {fact.message_id: fact for fact in stored}, new_facts)
     _note_rows(changes, folded, known, {row.id for row in transactions})
     _book(changes, folded, known, {row.id for row in transactions}, moment)

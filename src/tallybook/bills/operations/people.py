@@ -46,6 +46,7 @@ class RecordTransaction:
     customer_id: str
     amount_minor: int
     currency: str
+    """The movement's own, which the installation's stands in for."""
     is_currency_stated: bool
     happened_at: datetime
     on_day: date
@@ -54,6 +55,8 @@ class RecordTransaction:
     number: str | None
     hash: str
     """Its place among equals in time."""
+    installation_currency: str = field(repr=False, metadata={"hashed": False})
+    """Amounts that came without a currency have its decimals, whatever this one is in."""
 
 
 class RecordTransactionOperation:
@@ -89,8 +92,8 @@ class RecordTransactionOperation:
         )
         changes = Changes()
         fold_into(
-            changes, view, command.customer_id, moment, ids, currency=command.currency,
-            transactions=[row],
+            changes, view, command.customer_id, moment, ids,
+            installation_currency=command.installation_currency, transactions=[row],
         )  # fmt: skip
         row = changes.transactions[ident]
         if (TRANSACTIONS, row) not in changes.added:
@@ -110,8 +113,8 @@ class LinkTransaction:
 
     transaction_id: str
     bill_id: str | None
-    currency: str = field(repr=False, metadata={"hashed": False})
-    """The installation's: amounts that came without one are scaled by its decimals."""
+    installation_currency: str = field(repr=False, metadata={"hashed": False})
+    """Amounts that came without a currency have its decimals."""
 
 
 class LinkTransactionOperation:
@@ -151,8 +154,9 @@ class LinkTransactionOperation:
         link = Link(ids.fresh(), row.customer_id, row.id, anchor, moment.now)
         changes = Changes(added=[(LINKS, link)])
         fold_into(
-            changes, view, row.customer_id, moment, ids, currency=command.currency, links=[link]
-        )
+            changes, view, row.customer_id, moment, ids,
+            installation_currency=command.installation_currency, links=[link],
+        )  # fmt: skip
         # Known only now: a transaction that names no currency has found its own in the fold.
         if bill is not None:
             bill = changes.bills.get(bill.merged_into or bill.id, bill)
@@ -222,7 +226,8 @@ class ResolveReview:
     reading: CorrectedReading | None
     reason: str
     currency: str
-    """The installation's: for where neither the person nor the message names one."""
+    """The installation's: for where neither the person nor the message names one. It keeps this
+    name since the hashes of stored idempotency keys hold it."""
 
 
 class ResolveReviewOperation:
@@ -267,8 +272,8 @@ class ResolveReviewOperation:
         changes = Changes(added=[(RESOLUTIONS, resolution)])
         # Also without it: a dismissed message no longer makes another account possible.
         fold_into(
-            changes, view, fact.customer_id, moment, ids, currency=command.currency,
-            facts=[settled],
+            changes, view, fact.customer_id, moment, ids,
+            installation_currency=command.currency, facts=[settled],
         )  # fmt: skip
         settled = changes.facts.get(settled.message_id, settled)
         changes.changed.append((FACTS, settled))

@@ -25,6 +25,8 @@ class RecordMessages:
 
     messages: tuple[Taken, ...]
     currency: str
+    """The installation's: amounts that came without one have its decimals. It keeps this name since
+    the hashes of stored idempotency keys hold it."""
     is_list: bool
     """Whether a list was sent, so that a list is answered."""
     is_bulk: bool = field(default=False, repr=False, metadata={"hashed": False})
@@ -115,8 +117,8 @@ class RecordMessagesOperation:
             folding = [fact for fact in facts if fact.folds]
             if folding:
                 fold_into(
-                    changes, view, customer_id, moment, ids, currency=command.currency,
-                    facts=folding,
+                    changes, view, customer_id, moment, ids,
+                    installation_currency=command.currency, facts=folding,
                 )  # fmt: skip
         facts_now = {
             fact.message_id: changes.facts.get(fact.message_id, fact) for _, fact in new.values()
@@ -168,7 +170,8 @@ class FoldCustomer:
     """One customer whose messages were written down in bulk."""
 
     customer_id: str
-    currency: str
+    installation_currency: str
+    """Amounts that came without a currency have its decimals."""
 
 
 class FoldCustomerOperation:
@@ -188,7 +191,10 @@ class FoldCustomerOperation:
         if view.row(CUSTOMERS, command.customer_id) is None:
             return Refusal("customer_not_found", param="customer_id")
         changes = Changes()
-        fold_into(changes, view, command.customer_id, moment, ids, currency=command.currency)
+        fold_into(
+            changes, view, command.customer_id, moment, ids,
+            installation_currency=command.installation_currency,
+        )  # fmt: skip
         event = None
         if changes.changed or changes.added:
             event = Event(

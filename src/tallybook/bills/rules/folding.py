@@ -19,8 +19,9 @@ from tallybook.bills.model import (
     MessageStatus,
     Transaction,
 )
-from tallybook.bills.rules.billing import Bound, FoldedAccount, Payment, fold_account
+from tallybook.bills.rules.billing import FoldedAccount, fold_account
 from tallybook.bills.rules.currencies import Currencies
+from tallybook.bills.rules.drafts import Bound, Payment
 from tallybook.bills.rules.outcomes import Outcomes
 from tallybook.bills.rules.placing import Place, place_facts
 from tallybook.bills.rules.rows import account_row, bill_rows, withdrawn_account, withdrawn_bill
@@ -50,23 +51,23 @@ class Folded:
     bills: Sequence[Bill]
 
 
-def fold_customer(known: Known, ids: Ids, *, currency: str, now: datetime) -> Folded:
+def fold_customer(known: Known, ids: Ids, *, installation_currency: str, now: datetime) -> Folded:
     """Fold all that is known of one customer.
 
-    `currency` is the installation's: amounts that came without one are scaled by its decimals.
+    Amounts that came without a currency came with the decimals of `installation_currency`.
     """
-    return _Fold(known, ids, currency, now).run()
+    return _Fold(known, ids, installation_currency, now).run()
 
 
 class _Fold:
-    def __init__(self, known: Known, ids: Ids, currency: str, now: datetime) -> None:
+    def __init__(self, known: Known, ids: Ids, installation_currency: str, now: datetime) -> None:
         self.known = known
         self.ids = ids
         self.now = now
         self.facts = sorted(
             (fact for fact in known.facts if fact.folds), key=lambda fact: (fact.at, fact.hash)
         )
-        self.currencies = Currencies(self.facts, known.transactions, currency)
+        self.currencies = Currencies(self.facts, known.transactions, installation_currency)
         self.outcomes = Outcomes()
         self.payments = Payments(
             known.transactions, known.links, self.currencies, self.outcomes, ids

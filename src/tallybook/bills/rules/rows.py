@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from tallybook.bills.model import Bill, BillAccount
-from tallybook.bills.rules.billing import BillDraft, FoldedAccount
+from tallybook.bills.rules.billing import FoldedAccount
+from tallybook.bills.rules.drafts import BillDraft
 from tallybook.bills.rules.placing import Place
 from tallybook.kernel.frozen import replace
 from tallybook.kernel.ids import Ids

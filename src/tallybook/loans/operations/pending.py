@@ -80,7 +80,11 @@ class SettlePayment:
 
 
 class SettlePaymentOperation:
-    """Records what became of a pending payment, and answers who asked for it."""
+    """Records what became of a pending payment, and answers who asked for it.
+
+    Told once more, it answers with the payment as it is and changes nothing: the gateway's word is
+    recorded until the book is known to have it (`record_surely`).
+    """
 
     name = "loans.settle_payment"
 
@@ -92,13 +96,17 @@ class SettlePaymentOperation:
     def decide(
         self, view: View, command: SettlePayment, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
-        """Settle it, if it is still pending."""
+        """Settle it, if it is still pending; refuse another word than the one it was settled by."""
         draft = open_draft(view, command.loan_id)
         if draft is None:
             return Refusal("loan_not_found")
         before = view.one(PAYMENT_BY_ID, command.payment_id)
         if before is None or before.loan_id != draft.loan.id:
             return Refusal("payment_not_found")
+        if _is_told_again(before, command):
+            return Decision(
+                reply=Reply(200, payment_view(draft.loan, before, draft.payments)), value=before
+            )
         if before.status is not PaymentStatus.PENDING:
             return Refusal("payment_state_wrong", details={"status": before.status.value})
         is_paid = command.status is PaymentStatus.PAID
@@ -138,6 +146,16 @@ class SettlePaymentOperation:
         return draft.decision(
             view, moment, kind=f"loans.{name}", effective_on=after.effective_on, value=after
         )
+
+
+def _is_told_again(before: Payment, command: SettlePayment) -> bool:
+    """Tell whether a payment already is what somebody says of it, and nobody waits for a reply."""
+    return (
+        before.status is command.status
+        and before.request_key is None
+        and command.reference in (None, before.reference)
+        and (before.status is not PaymentStatus.PENDING or before.reason == command.reason)
+    )
 
 
 BEGIN_PAYMENT = BeginPaymentOperation()

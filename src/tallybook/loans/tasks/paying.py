@@ -8,9 +8,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
+from pydantic_core import to_json
+
 from tallybook.ambient.clock import Clock
 from tallybook.collection.tasks.insisting import record_surely
-from tallybook.collection.tasks.paying import NO_REPLY, look_for_reply, see_through
+from tallybook.collection.tasks.paying import look_for_reply, see_through
 from tallybook.db.engine import Database
 from tallybook.loans.model import Loan, Payment, PaymentStatus
 from tallybook.loans.operations.paying import MakePayment
@@ -20,8 +22,9 @@ from tallybook.loans.operations.pending import (
     BeginPayment,
     SettlePayment,
 )
-from tallybook.loans.queries import list_unanswered
+from tallybook.loans.queries import find_loan, list_payments_of, list_unanswered
 from tallybook.loans.tasks.gateway import Charge, Charged, Gateway
+from tallybook.loans.views import payment_view
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command, Outcome
 
@@ -64,7 +67,8 @@ async def pay_through_gateway(
 ) -> Outcome:
     """Put a payment on record, ask the gateway, and answer with what it says.
 
-    Whoever asked may go away: what was begun is finished. A copy with the same key waits.
+    Whoever asked may go away: what was begun is finished. A copy with the same key waits. Where
+    somebody settled it first, the answer is the payment as they did: it is on record all the same.
     Where this process dies in between, the payment stays pending until somebody settles it, and
     the reply says so (`answer_abandoned`).
 
@@ -91,9 +95,14 @@ async def _pay(context: GatewayContext, asked: MakePayment, key: str | None) -> 
     told = {"payment_id": payment.id, "reference": answer.reference}
     settling = [Command(SETTLE_PAYMENT, settled)]
     (outcome,) = await record_surely(context.door, settling, [told], in_bulk=False)
-    if outcome.refusal is None and outcome.body != NO_REPLY:
+    if outcome.refusal is None:
         return Outcome(201, outcome.body)
-    return outcome if key is None else await _wait(context, command)
+    # Somebody else has said what became of it. To refuse would be to ask for another payment.
+    if _contradicts(answer, outcome.refusal.details.get("status")):
+        _log.error("a payment was settled otherwise than its gateway says", extra=told)
+    if key is not None:
+        return await _wait(context, command)
+    return await asyncio.to_thread(_read, context, loan.id, payment.id)
 
 
 def _is_late(clock: Clock, payment: Payment, asked_at: float) -> bool:
@@ -114,6 +123,22 @@ async def _ask(context: GatewayContext, payment: Payment, loan: Loan) -> Charged
     except Exception:  # noqa: BLE001 - whatever broke, nobody knows what came of it
         _log.exception("the gateway gave no answer")
         return Charged(PaymentStatus.PENDING, reason="the gateway gave no answer")
+
+
+def _contradicts(answer: Charged, settled_as: object) -> bool:
+    was_paid = settled_as in (PaymentStatus.PAID, PaymentStatus.REVERSED)
+    is_news = answer.status is not PaymentStatus.PENDING
+    return is_news and was_paid is not (answer.status is PaymentStatus.PAID)
+
+
+def _read(context: GatewayContext, loan_id: str, payment_id: str) -> Outcome:
+    """Answer with a payment as it is."""
+    with context.database.snapshot() as connection:
+        loan = find_loan(connection, loan_id)
+        payments = list_payments_of(connection, loan_id)
+    assert loan is not None, "who was asked to pay has a loan"
+    payment = next(each for each in payments if each.id == payment_id)
+    return Outcome(201, to_json(payment_view(loan, payment, payments)).decode(), value=payment)
 
 
 async def _wait(context: GatewayContext, command: Command) -> Outcome:
