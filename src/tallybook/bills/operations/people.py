@@ -53,7 +53,7 @@ class RecordTransaction:
     reference: str | None
     number: str | None
     hash: str
-    """Its place among equals in time."""
+    """What orders it among movements and messages of the same instant."""
 
 
 class RecordTransactionOperation:
@@ -265,7 +265,8 @@ class ResolveReviewOperation:
             at=moment.now,
         )
         changes = Changes(added=[(RESOLUTIONS, resolution)])
-        # Also without it: a dismissed message no longer makes another account possible.
+        # Folded after a dismissal too: as long as the message counted, it could be what made
+        # another message fit two accounts.
         fold_into(
             changes, view, fact.customer_id, moment, ids, currency=command.currency,
             facts=[settled],
