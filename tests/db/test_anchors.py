@@ -1,4 +1,7 @@
-"""Anchors find what chains that agree with themselves do not: a cut tail, an older copy."""
+"""Anchors find what chains that agree with themselves do not: a cut tail, an older copy.
+
+Source: I20.
+"""
 
 import json
 import shutil
