@@ -43,7 +43,8 @@ def test_a_book_that_is_not_there_is_refused_and_not_made(name: str, tmp_path: P
     assert ended.stdout == ""
     assert ended.stderr == (
         f"tallybook: There is no book at {tmp_path}/billing.db. Name the right one with --database"
-        " or DATABASE_URL; a new one is made by `tallybook serve` or `tallybook db upgrade`.\n"
+        " or DATABASE_URL; a new one is made by `tallybook serve`, `tallybook import` or"
+        " `tallybook db upgrade`.\n"
     )
     assert list(tmp_path.iterdir()) == []
 

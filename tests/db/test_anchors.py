@@ -1,5 +1,9 @@
-"""Anchors find what chains that agree with themselves do not: a cut tail, an older copy."""
+"""Anchors find what chains that agree with themselves do not: a cut tail, an older copy.
 
+Source: I20.
+"""
+
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -96,7 +100,41 @@ def test_an_anchor_of_another_book_is_said(
     assert found_in(other, anchors) == {"anchor_of_another_book"}
 
 
-@pytest.mark.parametrize("content", ["", "{}\n", "[1]\n", '{"book": 1}\n', "nothing\n"])
+WHOLE = {
+    "book": "b0",
+    "event_seq": 1,
+    "event_hash": "e1",
+    "entry_seq": 1,
+    "entry_hash": "f1",
+    "written_at": "2026-01-01T00:00:00Z",
+}
+WRONG = {
+    "a number in words": {"event_seq": "a", "entry_seq": "b"},
+    "half a number": {"event_seq": 1.5},
+    "a yes": {"entry_seq": True},
+    "less than nothing": {"event_seq": -1},
+    "a hash that is a number": {"event_hash": 1},
+    "no book": {"book": None},
+}
+
+
+def test_an_anchor_line_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "anchors.jsonl"
+    path.write_text(json.dumps(WHOLE) + "\n")
+    assert [anchor.event_seq for anchor in read_anchors(path)] == [1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{}\n",
+        "[1]\n",
+        '{"book": 1}\n',
+        "nothing\n",
+        *(pytest.param(json.dumps(WHOLE | wrong) + "\n", id=why) for why, wrong in WRONG.items()),
+    ],
+)
 def test_what_is_no_anchor_file_is_said(tmp_path: Path, content: str) -> None:
     path = tmp_path / "anchors.jsonl"
     path.write_text(content)

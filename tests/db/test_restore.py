@@ -1,6 +1,7 @@
 """A restored copy sends nothing until what it lost is accounted for, and no debit is repeated.
 
 The simulated Processor's own log is the truth: it knows what was sent after the copy was made.
+Source: I32.
 """
 
 import shutil

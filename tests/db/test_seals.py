@@ -1,4 +1,7 @@
-"""Seals: every table is accounted for, and a migration's changes are sealed anew, once."""
+"""Seals: every table is accounted for, and a migration's changes are sealed anew, once.
+
+Source: I20.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""The kill switch, the caps, and one date's run only once: nothing is sent that may not be."""
+"""The kill switch, the caps, and one date's run only once: nothing is sent that may not be.
+
+Source: I29, P3, T3.
+"""
 
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -11,10 +12,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import Connection
 
 from tallybook.advances.operations.begin import BeginAdvance
 from tallybook.advances.tasks.perform import perform_advance
 from tallybook.ambient.clock import ManualClock
+from tallybook.ambient.secrets import Secrets
 from tallybook.ambient.settings import Settings
 from tallybook.collection.tasks.run import run_day
 from tallybook.customers.operations import CREATE_CUSTOMER, CreateCustomer, take_number
@@ -22,7 +25,9 @@ from tallybook.db.engine import open_database
 from tallybook.entrypoints.engine import Engine
 from tallybook.processor.faults import Faults
 from tallybook.processor.simulator import SimulatedProcessor
-from tallybook.reports.verify import Discrepancy, verify
+from tallybook.reports.verify import Discrepancy, evidence, format_discrepancies, running, verify
+from tallybook.reports.verify.anchors import Anchor
+from tallybook.reports.verify.discrepancy import Check
 from tallybook.writer.model import Command
 from tests.postgres import Databases
 
@@ -132,6 +137,50 @@ def found_in(url: str) -> list[Discrepancy]:
 def test_a_book_with_everything_in_it_is_clean(book: tuple[str, Corrupt]) -> None:
     url, _ = book
     assert found_in(url) == []
+
+
+def many(count: int, *, breaks: bool = False) -> Check:
+    def check(connection: Connection) -> Iterator[Discrepancy]:
+        del connection
+        for number in range(count):
+            yield Discrepancy("wrong", str(number), "1", "2", "it is wrong")
+        if breaks:
+            raise ValueError
+
+    return check
+
+
+def test_a_check_that_stops_early_says_so(
+    sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = {"just enough": many(running.FOUND_MAX), "too many": many(running.FOUND_MAX + 1)}
+    monkeypatch.setattr(running, "CHECKS", checks)
+    found = found_in(f"sqlite:///{sqlite_template}")
+    assert Counter(each.code for each in found) == {"wrong": 2 * running.FOUND_MAX, "and_more": 1}
+    last = format_discrepancies(found).splitlines()[-1]
+    assert (found[-1].subject, "... and more" in last) == ("too many", True)
+
+
+def test_a_check_that_breaks_is_told_by_its_name(
+    sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "CHECKS", {"plans": many(1, breaks=True)})
+    database = open_database(f"sqlite:///{sqlite_template}")
+    broken = many(0, breaks=True)
+    monkeypatch.setattr(evidence, "check_raw_reports", lambda connection, _: broken(connection))
+    monkeypatch.setattr(running, "check_anchors", lambda connection, _: broken(connection))
+    anchor = Anchor("b0", 1, "e1", 1, "f1", "2026-01-01T00:00:00Z")
+    try:
+        found = verify(database, Secrets(bytes(32)), anchors=[anchor])
+    finally:
+        database.close()
+    told = [(each.code, each.subject) for each in found]
+    assert told == [
+        ("wrong", "0"),
+        ("rows_unreadable", "plans"),
+        ("rows_unreadable", "raw reports"),
+        ("rows_unreadable", "anchors"),
+    ]
 
 
 ONE_ACTIVE = "(SELECT min(subject_id{text}) FROM plans WHERE status = 'active')"

@@ -1,4 +1,4 @@
-"""The counter over HTTP: the seed's own example, and every bad input, with nothing changed."""
+"""The counter over HTTP: a plain sale, and every bad input, with nothing changed."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Idempotency keys over real HTTP, on both databases. Source: T5."""
+"""Idempotency keys over real HTTP, on both databases. Source: T5, I13, I14."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

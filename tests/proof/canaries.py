@@ -3,6 +3,7 @@
 Each number has the same eight digits in it, in a row that nothing else has; what is looked for is
 these digits in every form that a leak may take. The simulated Processor's own log holds numbers in
 clear, as a Processor's books do; it is not ours to seal, and is kept apart.
+Source: I31.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 A case draws a table that holds rows, a row, and what is done to it: a column changed, the row taken
 away, or another one like it slipped in. Nothing is chosen because it is known to be found.
+Source: I20.
 """
 
 from __future__ import annotations

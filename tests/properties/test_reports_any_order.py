@@ -1,6 +1,7 @@
-"""The same reports end in the same book, in whatever order and however often they come. Source: T4.
+"""The same reports end in the same book, in whatever order and however often they come.
 
 Also with a gap of up to four days: the reports around it show what it would have shown.
+Source: T4, I23.
 """
 
 import shutil

@@ -44,7 +44,7 @@ INVARIANTS: dict[str, str] = {
             WHERE t.subject_id = p.subject_id AND t.direction = 'debit' AND t.held)
         OR p.unsent_minor <> (SELECT coalesce(sum(i.amount_minor), 0) FROM installments i
             WHERE i.subject_id = p.subject_id AND i.state = 'planned')""",
-    "the plan equation (I9)": """
+    "the plan equation (I5)": """
         SELECT subject_id FROM plans WHERE status = 'active' AND unsent_minor <>
         CASE WHEN total_minor > succeeded_minor + in_flight_minor + held_minor
         THEN total_minor - succeeded_minor - in_flight_minor - held_minor ELSE 0 END""",

@@ -241,6 +241,7 @@ class Story:
         if self.seed % VERIFIED_EVERY == 0:
             for discrepancy in verify(self.world.database, self.world.secrets):
                 self.witness.wrong.append(f"verify: {discrepancy}")
+        # Each reference came in once, whatever became of it (I8).
         arrived = Counter(call.reference for call in self.world.simulator.arrivals())
         twice = [reference for reference, count in arrived.items() if count > 1]
         if twice:

@@ -144,6 +144,42 @@ def test_nothing_is_left_for_later() -> None:
     assert found == []
 
 
+def codes_cited(path: Path) -> list[str]:
+    """List the rules that a file cites, such as `A8`; a letter alone is a whole business."""
+    cited = re.findall(r"\bSource: ([^.\"]*)", path.read_text())
+    return [code for each in cited for code in re.findall(r"\b[ABCGILPRT]\d{0,2}\b", each)]
+
+
+def test_every_rule_that_is_cited_can_be_read() -> None:
+    """Write `Source: X12` only of a rule in docs/rules.md, or an invariant in reliability.md."""
+    page = (ROOT / "docs" / "rules.md").read_text()
+    known = set(re.findall(r"^(?:- \*\*|## )([A-Z]\d*)(?:\*\*|:)", page, re.MULTILINE))
+    known |= invariants_promised()
+    found = [
+        f"{name_of(path)}: {code}"
+        for path in python_files(SRC, ROOT / "tests")
+        for code in codes_cited(path)
+        if code not in known
+    ]
+    assert found == []
+
+
+def invariants_promised() -> set[str]:
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    rows = re.findall(r"^\| ((?:\w+, )*\w+) \|", page, re.MULTILINE)
+    return {code for row in rows for code in re.findall(r"\bI\d+\b", row)}
+
+
+def test_every_invariant_is_promised_and_tested() -> None:
+    """A number in docs/reliability.md stands in the tests that hold it, and the other way round."""
+    named = {
+        code
+        for path in python_files(ROOT / "tests")
+        for code in re.findall(r"\bI\d{1,2}\b", path.read_text())
+    }
+    assert named == invariants_promised()
+
+
 # Who calls these is not in src: a user's program, or a bench that waits for what is under way.
 CALLED_FROM_OUTSIDE = {
     "src/tallybook/entrypoints/library.py": "the calls of `tallybook.open(...)`",

@@ -186,9 +186,14 @@ def with_credit(advance: Advance, succeeded_minor: int, customer_credit_minor: i
 def amount_to_collect(advance: Advance, succeeded_minor: int) -> int:
     """Tell what the plan's debits collect in all.
 
-    What is owed, less what credit has paid. Where more was given back than is too much now,
-    because the customer had spent it when it was taken back, all that was given is owed again:
-    what has been collected towards it counts as collected.
+    That is the advance with its fee, less what credit has paid. If credit was given that turns out
+    to have been too much, and the customer has spent it already, then the credit that they keep is
+    collected as well.
+
+    An example: 100 is owed and 130 was collected, so 30 was given as credit, and 10 of it spent.
+    Then a debit of 25 is returned. 105 is collected now, 5 too much. Of the 25 that were given too
+    much the unspent 20 is taken back, so the customer keeps 10. The plan collects 110: it has 105,
+    and 5 is still to come.
 
     Units: minor units.
     """
@@ -222,7 +227,8 @@ def status_of(advance: Advance, plan: Plan) -> AdvanceStatus:
 def closed_by_a_person(advance: Advance) -> AdvanceStatus | None:
     """Tell how a person has closed an advance, whatever becomes of its payout; None if nobody has.
 
-    Where its payout was taken back before this was kept, only what was given up still tells.
+    Older versions turned such an advance into a failed one when its payout came back. Of those, one
+    that was written off is still known by the amount; one that was cancelled is not known any more.
 
     Source: A13.
     """

@@ -181,7 +181,10 @@ def list_unfolded(connection: Connection) -> list[str]:
 
 
 def count_folded(connection: Connection, customer_id: str, since: datetime) -> dict[str, int]:
-    """Count what a customer's messages came to that took part in the fold, recorded since."""
+    """Count by status a customer's messages that take part in the fold.
+
+    Only those that were recorded from `since` on.
+    """
     query = (
         select(FACTS_TABLE.c.status, func.count())
         .join(MESSAGES_TABLE, MESSAGES_TABLE.c.id == FACTS_TABLE.c.message_id)

@@ -24,7 +24,7 @@ from tallybook.writer.door import Door
 from tallybook.writer.model import Command
 
 CHUNK = 1000
-"""Lines to a command: each command costs the one that records something of its own."""
+"""Lines in one command: a command has a cost of its own, however few lines are in it."""
 
 
 class Rooms(Protocol):
@@ -68,6 +68,8 @@ def import_messages(  # noqa: PLR0913 - an import's parts, by name
 
     A line is a JSON object with `body`, and where known `sender`, `sent_at`, `source_id`; other
     fields are passed over. Interrupted, it can be run again: what is there already stays.
+
+    Raises: ImportRefusedError: a command was refused. What was recorded before it stays.
     """
     summary = ImportSummary()
     whole = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())

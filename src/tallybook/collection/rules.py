@@ -138,7 +138,7 @@ def retotal(
     replaced: Installment | None = None,
     oldest_first: Callable[[Installment], int] | None = None,
 ) -> PlanChange:
-    """Restore the plan equation after the total has changed; `replaced` is what is missing."""
+    """Restore the plan equation for another total; a row that is added takes `replaced`'s place."""
     excess = max(0, plan.claimed_minor - total_minor)
     aimed = replace(plan, total_minor=total_minor, excess_minor=excess)
     work = _Work(aimed, rows, run_on, ids, oldest_first)
@@ -373,7 +373,7 @@ class CapKeeper:
     """Adds up what a run sends, and says what would be too much."""
 
     def __init__(self, caps: Caps, sent: Mapping[str, int]) -> None:
-        """Go on from what was sent on the date before, by bank account."""
+        """Go on from what was sent earlier on the same date, by bank account, in minor units."""
         self._caps = caps
         self._by_account = dict(sent)
         self._total = sum(sent.values())

@@ -24,7 +24,7 @@ is said, in half of one where something is. What the database's URL says goes be
 
 @frozen
 class Select:
-    """Rows whose columns equal one of the keys, in key order."""
+    """Rows whose columns equal one of the keys, in the order of their own primary key."""
 
     rows: RowMap[Any]
     by: tuple[str, ...]

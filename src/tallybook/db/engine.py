@@ -34,7 +34,7 @@ class NoBookError(DatabaseUrlError):
     def __init__(self, place: str) -> None:
         super().__init__(
             f"there is no book at {place}. Name the right one with --database or DATABASE_URL;"
-            " a new one is made by `tallybook serve` or `tallybook db upgrade`"
+            " a new one is made by `tallybook serve`, `tallybook import` or `tallybook db upgrade`"
         )
 
 

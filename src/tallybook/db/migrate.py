@@ -27,7 +27,8 @@ def upgrade(target: Database | str) -> None:
     """Bring a database to this version's schema; does nothing where it is there already.
 
     Raises: DatabaseTooNewError.
-    Locks: an advisory lock on PostgreSQL, so that several servers may start at once.
+    Locks: an advisory lock on PostgreSQL, SQLite's write lock, each until all migrations are done:
+    so several servers may start at once.
     """
     if isinstance(target, str):
         database = open_database(target)
@@ -85,7 +86,8 @@ def _revision_on(connection: Connection) -> str | None:
 
 
 def _upgrade_on(connection: Connection, revision: str | None, to: str) -> None:
-    # Alembic takes a quarter of a second to load, which a new or current book needn't pay.
+    # Alembic takes a quarter of a second to load, which needn't be paid for a
+    # current book, nor for a new SQLite book.
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.config import Config  # noqa: PLC0415 - see above
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above

@@ -117,7 +117,7 @@ class LoanCalls(ABC):
         effective_on: date | str | None = None,
         idempotency_key: str | None = None,
     ) -> Record:
-        """Take a payment back that bounced. Source: L7."""
+        """Reverse a payment that bounced: what it paid is owed again. Source: L7."""
         body = {"reason": reason, **({"effective_on": effective_on} if effective_on else {})}
         path = f"{_loan(loan_id)}/payments/{quote(payment_id, safe='')}/reversal"
         return self.call("POST", path, body, idempotency_key=idempotency_key)

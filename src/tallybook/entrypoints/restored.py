@@ -96,7 +96,7 @@ def hold_if_restored(engine: Anchored) -> bool:
 
 
 def write_anchor(engine: Anchored) -> None:
-    """Write where the chains stand, unless the file knows more: that is not to be forgotten."""
+    """Add where the chains stand now to the anchor file; the lines that it has stay."""
     path = engine.settings.anchor_path
     with engine.database.snapshot() as connection:
         anchor = read_anchor(connection, engine.clock.now())

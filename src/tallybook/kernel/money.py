@@ -11,7 +11,10 @@ from iso4217 import Currency
 from tallybook.kernel.refusal import Refusal, Refused
 
 MINOR_MAX = 10**15
-"""The largest amount one field may hold. Units: minor units. Keeps every sum inside a BIGINT."""
+"""The largest amount one field may hold. Units: minor units.
+
+A BIGINT holds the sum of 9,223 amounts of this size, or of any number that come to no more.
+"""
 
 _DECIMAL_TEXT = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,40})?\Z", re.ASCII)
 

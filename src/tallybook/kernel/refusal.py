@@ -1,6 +1,8 @@
 """Every refusal Tallybook can give: one list, with code, HTTP status, sentence and retry.
 
-A refusal is an answer, not an error: the request was understood and nothing was changed.
+A refusal is an answer, not an error: the request was understood, and nothing was done. Three codes
+can't promise that: after `outcome_unknown`, `call_unrecorded` and `internal_error` it may be done.
+And two keep something: `processor_rejected` an advance that failed, `report_unreadable` the report.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ class RefusalKind:
     sentence: str
     """One sentence that says what would help. `{name}` is filled in from the details."""
     retry: bool = False
-    """Whether the very same request may succeed later without anyone changing anything else."""
+    """Whether a program may send the very same request again by itself, under the same key, and it
+    may succeed. That may need somebody else: a stopped Processor has to be started again
+    (`sending_stopped`). False for `call_unrecorded`: to ask again under the key is safe there, but
+    tells what is known of the first call and makes no second one."""
 
 
 @frozen
@@ -51,7 +56,7 @@ class Refused(Exception):  # noqa: N818 - it is not an error: the world asked fo
 
 
 class _Blank(dict[str, object]):
-    """Leaves a name that has no detail as it stands, so that a sentence never raises."""
+    """Shows a name without a detail as `(name)`, so that a sentence never raises."""
 
     def __missing__(self, key: str) -> str:
         return f"({key})"
@@ -63,7 +68,8 @@ _IN_ORDER: dict[str, RefusalKind] = {
         401, "This needs an API key: send the header Authorization: Bearer and the key."
     ),
     "api_key_invalid": RefusalKind(
-        401, "The API key is not one that is good now. Make another with `tallybook keys create`."
+        401,
+        "The API key is wrong, revoked or expired. Make another with `tallybook keys create`.",
     ),
     "scope_insufficient": RefusalKind(
         403, "This needs a key with the scope {needed}; this one has {held}."
@@ -115,18 +121,21 @@ _IN_ORDER: dict[str, RefusalKind] = {
     ),
     "call_unrecorded": RefusalKind(
         504,
-        "The money may have moved, and what came of it could not be recorded. Do not ask anew"
-        " before you have looked; to ask again with the same Idempotency-Key is safe.",
+        "The money may have moved, but what came of it could not be recorded. Asking again with the"
+        " same Idempotency-Key is safe. Without that key look first what came of it: a new request"
+        " may move the money twice.",
     ),
     "shutting_down": RefusalKind(503, "The server is shutting down. Try again.", retry=True),
     "internal_error": RefusalKind(
         500, "Something broke on our side. The log has the details under this request id."
     ),
     # Money and dates.
-    "currency_unknown": RefusalKind(422, "The currency is not an ISO 4217 code that money has."),
+    "currency_unknown": RefusalKind(
+        422, "The currency must be the ISO 4217 code of a currency, such as USD."
+    ),
     "amount_invalid": RefusalKind(
         422,
-        "The amount is not one: a positive decimal string or integer in major units, with no more"
+        "The amount must be a positive decimal string or integer in major units, with no more"
         " decimals than the currency has.",
     ),
     "date_invalid": RefusalKind(
@@ -239,8 +248,8 @@ _IN_ORDER: dict[str, RefusalKind] = {
     "sku_invalid": RefusalKind(422, "A sku is 1 to 64 characters without control characters."),
     "price_invalid": RefusalKind(
         422,
-        "The price is not one: more than zero, in major units, with no more decimals than the"
-        " currency has.",
+        "The price must be more than zero, in major units, with no more decimals than the currency"
+        " has.",
     ),
     "tax_percent_invalid": RefusalKind(
         422, "A tax percent is 0 to 100, a number or decimal string with at most four decimals."

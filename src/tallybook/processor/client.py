@@ -104,7 +104,7 @@ class _GatedRequest(ClientRequest):
 
 
 class HttpProcessor:
-    """Implements the port over HTTP. Source: P1-P3, API.md "The Processor's wire".
+    """Implements the port over HTTP. Source: P1-P3, docs/processor-wire.md.
 
     No retries, no redirects, no connection used twice, no proxy from the environment. One event
     loop at a time: `aclose()` before another one uses it.

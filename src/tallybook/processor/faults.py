@@ -192,7 +192,7 @@ class ReportFault(StrEnum):
 
 
 class Fate(NamedTuple):
-    """What will happen to one call and to the transfer it asks for."""
+    """What will happen to one call and to the transfer it asks for. Units: days."""
 
     fault: CallFault
     variant: int
@@ -201,11 +201,13 @@ class Fate(NamedTuple):
     pivot: str
     """A place among all transaction ids, from which another's id is looked for."""
     booked_after: int
+    """From the call to its booking: 0, or 1 where it is booked on the next day."""
     result: Result
     result_after: int | None
-    """Days from booking to the report of the result; None: it is never reported."""
+    """From the booking to the day of the result; None: no report ever shows it."""
     second_result: Result | None
     second_after: int
+    """From the first result to the second, where there is a second."""
 
 
 class ReportFate(NamedTuple):

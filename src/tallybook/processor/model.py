@@ -10,7 +10,9 @@ from tallybook.processor.port import Direction
 
 
 class TransferState(StrEnum):
-    """Where a transfer stands. rules.MOVES holds what may follow what. Source: P2."""
+    """Where a transfer stands. Source: P2."""
+
+    # What may follow what is in rules.py: MOVES.
 
     INTENT = "intent"
     """On record; the call has not been answered yet, or its process died."""

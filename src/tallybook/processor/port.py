@@ -68,7 +68,7 @@ class TransferOrder:
 
 
 class Processor(Protocol):
-    """A black box that transfers money and reports results later. Source: seed 001, P1."""
+    """A black box that transfers money and reports results later. Source: P1."""
 
     async def perform_transaction(
         self, order: TransferOrder, *, may_send: Callable[[], bool]

@@ -1,6 +1,6 @@
 """Serves the simulated Processor over HTTP, where its faults become what a wire really does.
 
-The wire is API.md's "The Processor's wire", and below `/simulator` what only a simulator has:
+The wire is that of docs/processor-wire.md, and below `/simulator` what only a simulator has:
 its date to set, and the truth to look up. A refused connection can't be played by someone who has
 accepted it: it is cut like a lost one, with nothing executed.
 """

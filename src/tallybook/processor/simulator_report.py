@@ -55,7 +55,7 @@ def write_report(log: SimulatorLog, order: ReportOrder) -> Generator[bytes]:
     """Write the report of a date in chunks, so that a large one needs little memory.
 
     What is wrong with the connection rather than with the bytes (missing, cut) is left to whoever
-    hands them over. Source: P4, API.md.
+    hands them over. Source: P4, docs/processor-wire.md.
     """
     fate = order.fate
     encoding = "utf-8"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ Amounts are decimal strings in major units. Every POST honours `Idempotency-Key`
 body get the same reply, byte for byte, for ever. Every refusal is a problem document with a stable
 `code` and one sentence that says what would help.
 """
+
+_SOURCE = re.compile(r"\s*\bSource: [^.]*\.?\s*\Z")
+"""Where a docstring cites a rule of docs/rules.md: for who reads the code, not for who calls."""
 
 _API_KEY = {
     "type": "http",
@@ -40,10 +44,21 @@ def openapi_document(routes: Sequence[CallRoute], title: str, version: str) -> d
             operation = document["paths"][route.path][method.lower()]
             operation["x-scope"] = route.needs
             operation["security"] = [{"apiKey": []}, {}]
+    _leave_out_sources(document)
     for operations in document["paths"].values():
         for operation in operations.values():
             _describe_replay(operation)
     return document
+
+
+def _leave_out_sources(part: dict[str, Any]) -> None:
+    """Take citations of rules off the end of all descriptions."""
+    for name, value in part.items():
+        if name == "description" and isinstance(value, str):
+            part[name] = _SOURCE.sub("", value)
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict):
+                _leave_out_sources(inner)
 
 
 def _describe_replay(operation: dict[str, Any]) -> None:

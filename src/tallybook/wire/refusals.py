@@ -10,7 +10,8 @@ from tallybook.wire.problems import PROBLEM_TYPE
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
-    "description": "Why a call was refused (RFC 9457). Nothing was changed.",
+    "description": "Why a call was refused (RFC 9457). No money has moved, except that after"
+    " `outcome_unknown`, `call_unrecorded` and `internal_error` it may have.",
     "type": "object",
     "required": ["type", "title", "status", "code", "detail", "retry"],
     "properties": {
@@ -21,7 +22,8 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "detail": {"type": "string", "description": "One sentence that says what would help."},
         "retry": {
             "type": "boolean",
-            "description": "Whether the very same call may succeed later by itself.",
+            "description": "Whether a program may send the very same call again, under the same"
+            " key, and it may succeed.",
         },
         "param": {"type": "string", "description": "The field or header that it is about."},
         "errors": {

@@ -23,10 +23,12 @@ from tallybook.writer.transact import (
 _log = logging.getLogger("tallybook.writer")
 
 RETRIES = 20
+"""How often a batch is tried at most, however much of its time is left."""
 RACES = 3
 """How often a batch may lose a natural key, a stored key or a seal to another process in a row:
 one loss shows the next. Beyond that, one of its commands is to blame."""
 RECONNECTS = 8
+"""How often a batch may lose its connection, and how often a lost COMMIT is asked for, at most."""
 PATIENCE_SECONDS = 15
 """How long a batch that somebody waits for is tried before they hear that nothing was done."""
 BULK_PATIENCE_SECONDS = 60
@@ -75,7 +77,8 @@ class Lane:
     ) -> tuple[list[Outcome], list[str]]:
         """Commit a batch, whatever it takes; split it where one command can't be recorded.
 
-        Where nothing gets through, it is tried for so long. Units: seconds.
+        Where nothing gets through, it is tried for `patience`; behind a batch that was given up
+        for three seconds only, until one gets through. Units: seconds.
 
         Returns: one outcome a command, and the keys whose replies were completed.
         """

@@ -1,4 +1,4 @@
-"""Advances as RULES A and G say them: what is owed, what is planned, what the ledger holds.
+"""Advances by the rules A and G of docs/rules.md: owed, planned, held by the ledger.
 
 Works from the states of transfers and from what the book shows of a plan's rows, and says what
 must be true of them. Shares no code with the service. Units: minor units; days are ordinals.

@@ -1,4 +1,4 @@
-"""The counter as RULES R says it, in plain dicts: what a sale or a refund must come to.
+"""The counter by the rules R of docs/rules.md, in plain dicts: what sales and refunds come to.
 
 Shares no code with the service and knows nothing of it. Units: minor units throughout.
 """

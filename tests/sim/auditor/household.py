@@ -1,4 +1,4 @@
-"""Household bills as RULES B says them, in plain dicts: a fold of messages by the time they tell.
+"""Household bills by the rules B of docs/rules.md, in plain dicts: messages folded by their time.
 
 Covers what utilities do: bills that come, come again, are revised, and are paid exactly, together,
 in part, or before they came. Shares no code with the service. Units: minor units.

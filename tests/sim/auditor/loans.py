@@ -1,4 +1,4 @@
-"""Loans as RULES L says them: schedules, payments, what is owed, who is delinquent.
+"""Loans by the rules L of docs/rules.md: schedules, payments, what is owed, who is delinquent.
 
 Shares no code with the service. Units: minor units; days are ordinals.
 """

@@ -1,4 +1,4 @@
-"""Transfers as RULES P says them: what is known of each follows from answers, reports and people.
+"""Transfers by the rules P of docs/rules.md: each follows from answers, reports and people.
 
 The auditor reads the reports' bytes itself. Dates are ordinals, so that days are plain numbers.
 """
@@ -312,7 +312,7 @@ def cents(text: str) -> int:
 
 
 def read_report(raw: bytes) -> tuple[list[dict[str, str]], bool]:
-    """Read a report's rows, and tell whether it came to its end. Source: API.md, P4."""
+    """Read a report's rows, and tell whether it came to its end. Source: P4."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -1,6 +1,7 @@
 """The document in docs/api is the one that the program gives."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ def test_every_call_has_an_id_of_its_own_and_says_what_it_does() -> None:
     assert len(set(ids)) == len(ids)
     assert [path for path, _, operation in found if not operation.get("description")] == []
     assert [path for path, _, operation in found if not operation.get("tags")] == []
+
+
+def test_no_rule_of_the_house_is_cited_to_callers() -> None:
+    assert re.findall(r"[^.\"]*\bSource:[^\"]*", document_text()) == []
 
 
 def test_every_error_is_a_problem_with_known_codes() -> None:

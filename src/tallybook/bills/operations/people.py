@@ -54,7 +54,7 @@ class RecordTransaction:
     reference: str | None
     number: str | None
     hash: str
-    """Its place among equals in time."""
+    """What orders it among movements and messages of the same instant."""
     installation_currency: str = field(repr=False, metadata={"hashed": False})
     """Amounts that came without a currency have its decimals, whatever this one is in."""
 
@@ -270,7 +270,8 @@ class ResolveReviewOperation:
             at=moment.now,
         )
         changes = Changes(added=[(RESOLUTIONS, resolution)])
-        # Also without it: a dismissed message no longer makes another account possible.
+        # Folded after a dismissal too: as long as the message counted, it could be what made
+        # another message fit two accounts.
         fold_into(
             changes, view, fact.customer_id, moment, ids,
             installation_currency=command.currency, facts=[settled],

@@ -30,7 +30,7 @@ class RecordMessages:
     is_list: bool
     """Whether a list was sent, so that a list is answered."""
     is_bulk: bool = field(default=False, repr=False, metadata={"hashed": False})
-    """Whether the accounts are folded later, by `FoldCustomers`."""
+    """Whether the accounts are folded later, by `FoldCustomer`."""
 
 
 class RecordMessagesOperation:

@@ -16,7 +16,7 @@ from tallybook.entrypoints.errors import CommandError, ExitCode
 from tallybook.entrypoints.progress import show_progress
 from tallybook.entrypoints.restored import hold_sending
 from tallybook.kernel.progress import Progress
-from tallybook.reports.verify import format_discrepancies
+from tallybook.reports.verify import format_discrepancies, how_many
 from tallybook.reports.verify import verify as verify_book
 from tallybook.reports.verify.anchors import append_anchor, last_event_at, read_anchor
 
@@ -111,8 +111,8 @@ def _prepare(draft: Path, settings: Settings, progress: Progress, *, is_verified
             if found:
                 print(format_discrepancies(found))
                 raise CommandError(
-                    f"{len(found)} things in the copy do not agree, so it was not brought back."
-                    " To bring it back all the same, say --unverified.",
+                    f"{how_many(found)} things in the copy do not agree, so it was not brought"
+                    " back. To bring it back all the same, say --unverified.",
                     ExitCode.FOUND,
                 )
         bring_up_to_date(copy, allowed=True)

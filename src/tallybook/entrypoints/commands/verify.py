@@ -10,7 +10,7 @@ from tallybook.db.engine import open_database
 from tallybook.entrypoints.engine import require_book
 from tallybook.entrypoints.errors import CommandError, ExitCode
 from tallybook.entrypoints.progress import show_progress
-from tallybook.reports.verify import CHECKS, format_discrepancies
+from tallybook.reports.verify import CHECKS, format_discrepancies, how_many
 from tallybook.reports.verify import verify as verify_book
 from tallybook.reports.verify.anchors import Anchor, AnchorError, read_anchors
 
@@ -38,11 +38,11 @@ def verify(anchor: Path | None = None, **given: object) -> None:
     finally:
         database.close()
     if not found:
-        against = f", {len(anchors)} anchors among them" if anchors else ""
+        against = f" and {len(anchors)} anchors" if anchors else ""
         print(f"{shown}: {len(CHECKS)} checks{against}, and all agree.")
         return
     print(format_discrepancies(found))
-    raise CommandError(f"{len(found)} things do not agree.", ExitCode.FOUND)
+    raise CommandError(f"{how_many(found)} things do not agree.".capitalize(), ExitCode.FOUND)
 
 
 def _read(path: Path | None) -> list[Anchor]:

@@ -67,9 +67,11 @@ class NewPayment(Body):
     ),
 )
 async def make_payment(call: Call, loan_id: str, body: NewPayment) -> Response:
-    """Take a payment for the oldest unpaid row.
+    """Record a payment for the oldest unpaid row.
 
-    By `mock_paid`, `mock_pending` or `mock_failed` a gateway is played, which decides it so.
+    A flexible loan takes any amount; it pays rows from the oldest unpaid one on. With the method
+    `mock_paid`, `mock_pending` or `mock_failed` a simulated payment gateway is asked for the money
+    first. It moves none, and answers what the method's name says.
     """
     context = lending(call.context)
     asked = MakePayment(
@@ -109,7 +111,10 @@ class PaymentReversal(Body):
 async def reverse_payment(
     call: Call, loan_id: str, payment_id: str, body: PaymentReversal
 ) -> Response:
-    """Take a payment back that bounced."""
+    """Reverse a payment whose money was taken back, such as a cheque that bounced.
+
+    What it paid is owed again, from the day on which it was taken back.
+    """
     asked = ReversePayment(
         loan_id=path_id(LOAN_PREFIX, loan_id),
         payment_id=path_id(PAYMENT_PREFIX, payment_id),

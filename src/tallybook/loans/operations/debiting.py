@@ -74,9 +74,9 @@ def amount_to_debit(loan: Loan, succeeded_minor: int, payments: Sequence[Payment
 def replan_debits(
     view: View, draft: Draft, moment: Moment, ids: Ids, reopened: int | None = None
 ) -> None:
-    """Bring a loan's debits in line with what is owed after its customer paid, or a payment fell.
+    """Bring a loan's debits in line with what is owed, after a payment came or was reversed.
 
-    `reopened` is the row that is unpaid again.
+    `reopened` is the number of the row that a reversed payment had paid, and that is unpaid again.
     """
     plan = _plan_of(view, draft)
     if plan is None or plan.status is PlanStatus.CLOSED:
@@ -126,7 +126,11 @@ def unsent_of(rows: Sequence[Installment]) -> list[Installment]:
 
 
 def by_root(rows: Sequence[Installment]) -> Callable[[Installment], int]:
-    """Make what tells the schedule's row that a plan's row collects, along what it replaces."""
+    """Make a function that tells which row of the loan's schedule a row of its plan collects.
+
+    A row of the plan may replace another: where row 52 replaces 51, and 51 replaces 3, all three
+    collect row 3 of the schedule.
+    """
     replaces = {row.number: row.replaces for row in rows}
 
     def root(row: Installment) -> int:

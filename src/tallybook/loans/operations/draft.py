@@ -122,7 +122,10 @@ class Draft:
             self.add_event("loan.reopened")
 
     def _tell_delinquency(self, view: View, moment: Moment) -> None:
-        """Keep the customer's standing in step, and tell when their last bad loan comes or goes.
+        """Keep the customer's standing in step with the loan, and publish what has changed.
+
+        `loans.customer.delinquent` goes out with the first of their loans that becomes delinquent,
+        `loans.customer.current` with the last one that is made good.
 
         Source: A3, L6, L8.
         """

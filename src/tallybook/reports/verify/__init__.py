@@ -10,7 +10,7 @@ the list of them.
 
 from __future__ import annotations
 
-from tallybook.reports.verify.discrepancy import Discrepancy, format_discrepancies
+from tallybook.reports.verify.discrepancy import Discrepancy, format_discrepancies, how_many
 from tallybook.reports.verify.running import CHECKS, verify
 
-__all__ = ["CHECKS", "Discrepancy", "format_discrepancies", "verify"]
+__all__ = ["CHECKS", "Discrepancy", "format_discrepancies", "how_many", "verify"]

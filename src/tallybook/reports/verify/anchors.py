@@ -73,14 +73,23 @@ def read_anchors(path: Path) -> list[Anchor]:
         try:
             found: Any = json.loads(line)
             anchor = Anchor(**found)
-            numbers = anchor.event_seq + anchor.entry_seq
         except (ValueError, TypeError) as error:
             raise AnchorError(f"line {number} of {path} is not an anchor") from error
-        assert isinstance(numbers, int)
+        if not _is_whole(anchor):
+            raise AnchorError(f"line {number} of {path} is not an anchor")
         anchors.append(anchor)
     if not anchors:
         raise AnchorError(f"{path} holds no anchor")
     return anchors
+
+
+def _is_whole(anchor: Anchor) -> bool:
+    """Tell whether each value is of its kind: a file may say anything."""
+    numbers: list[Any] = [anchor.event_seq, anchor.entry_seq]
+    texts: list[Any] = [anchor.book, anchor.event_hash, anchor.entry_hash, anchor.written_at]
+    return all(type(number) is int and number >= 0 for number in numbers) and all(
+        isinstance(text, str) for text in texts
+    )
 
 
 def check_anchors(connection: Connection, anchors: Sequence[Anchor]) -> Iterator[Discrepancy]:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from tallybook.kernel.frozen import frozen
 
 FETCH_ROWS = 2_000
+_AND_MORE = "and_more"
 
 
 @frozen
@@ -40,6 +41,23 @@ def rows_of(connection: Connection, statement: str, **values: object) -> Iterato
 def hex_of(value: object) -> str:
     """Write an id the way Python has it, whatever the driver gave."""
     return str(value).replace("-", "")
+
+
+def and_more(check: str, most: int) -> Discrepancy:
+    """Say that a check has found more than is listed of one."""
+    return Discrepancy(
+        _AND_MORE, check, f"at most {most}", "more", "... and more: this check stopped here"
+    )
+
+
+def how_many(found: Sequence[Discrepancy]) -> str:
+    """Say how many things do not agree, or that it is at least so many.
+
+    >>> how_many([and_more("plans", 1000)])
+    'at least 0'
+    """
+    listed = sum(each.code != _AND_MORE for each in found)
+    return str(listed) if listed == len(found) else f"at least {listed}"
 
 
 def format_discrepancies(found: Sequence[Discrepancy]) -> str:

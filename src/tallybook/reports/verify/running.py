@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from itertools import islice
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import InvalidRequestError
@@ -24,7 +23,7 @@ from tallybook.reports.verify import (
     seals,
 )
 from tallybook.reports.verify.anchors import Anchor, check_anchors
-from tallybook.reports.verify.discrepancy import Check, Discrepancy
+from tallybook.reports.verify.discrepancy import Check, Discrepancy, and_more
 
 _log = logging.getLogger("tallybook.verify")
 
@@ -39,7 +38,8 @@ _UNREADABLE = (
 """What a check runs into where a row holds what no row of ours does."""
 
 FOUND_MAX = 1_000
-"""So many discrepancies are enough of one check: a book that broken needs no longer list."""
+"""So many discrepancies are enough of one check: a book that broken needs no longer list.
+Where there are more, an `and_more` at the end of them says so."""
 
 CHECKS: Mapping[str, Check] = {
     "entries": entries.check_entries,
@@ -85,35 +85,38 @@ def verify(
     anchors, the chains against where they stood when those were written.
     Reads one snapshot and changes nothing, so it may run beside a working server.
     """
-    checks = [*CHECKS.values()]
+    checks = dict(CHECKS)
     if secrets is not None:
-        checks.append(lambda connection: evidence.check_raw_reports(connection, secrets))
+        checks["raw reports"] = lambda connection: evidence.check_raw_reports(connection, secrets)
     if anchors:
-        checks.append(lambda connection: check_anchors(connection, anchors))
+        checks["anchors"] = lambda connection: check_anchors(connection, anchors)
     found: list[Discrepancy] = []
     with database.snapshot() as connection:
         if not database.is_sqlite:
             # A book of years takes longer than anybody waits for a page.
             connection.execute(text("SET LOCAL statement_timeout = 0"))
         progress.begin("verify", len(checks))
-        for check in checks:
-            found += _run(check, connection)
+        for name, check in checks.items():
+            found += _run(name, check, connection)
             progress.advance()
     return found
 
 
-def _run(check: Check, connection: Connection) -> list[Discrepancy]:
+def _run(name: str, check: Check, connection: Connection) -> list[Discrepancy]:
     """Run one check. What it can't even read is a discrepancy, and the others still have a say."""
     found: list[Discrepancy] = []
     try:
-        for discrepancy in islice(check(connection), FOUND_MAX):
-            found.append(discrepancy)  # noqa: PERF402 - what was found before it broke is kept
+        for discrepancy in check(connection):
+            if len(found) == FOUND_MAX:
+                found.append(and_more(name, FOUND_MAX))
+                break
+            found.append(discrepancy)
     except _UNREADABLE as error:
         _log.warning("a check could not read the book", exc_info=error)
         found.append(
             Discrepancy(
                 "rows_unreadable",
-                getattr(check, "__name__", "a check"),
+                name,
                 "rows that can be read",
                 describe_error(error),
                 "a row holds what nothing of ours writes",
