@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from tallybook.collection import queries
 from tallybook.collection.operations.runs import DAILY
+from tallybook.collection.operations.transfers import RECORD_ANSWER, Answer, RecordAnswer
 from tallybook.collection.queries import find_job
 from tallybook.collection.tasks.reports import take_report
 from tallybook.collection.tasks.run import run_day
@@ -20,7 +21,9 @@ from tallybook.kernel.progress import Progress
 from tallybook.ledger.store import ENTRIES
 from tallybook.processor.model import Action, ItemKind, TransferState
 from tallybook.processor.port import Direction, ProcessorRejected, ProcessorUnknown, TransferOrder
+from tallybook.processor.rules import CONTESTED
 from tallybook.reports.verify import verify
+from tallybook.writer.model import Command
 from tests.making import day
 from tests.played import WINDOW, DictatedProcessor, Played, accepted
 
@@ -197,6 +200,39 @@ def test_a_transfer_that_was_answered_with_anothers_id_is_never_ruled_absent(boo
     assert len(book.items(ItemKind.COLLISION)) == 1
     book.rule(ItemKind.COLLISION, Action.CONFIRM_EXECUTED)
     assert all(row.replaces != 2 for row in book.rows().values()), "it went out once"
+
+
+def test_an_answer_that_came_late_and_with_anothers_id_keeps_it_from_being_ruled_absent(
+    book: Played,
+) -> None:
+    """Its lease ran out, so it was unknown when the answer came: it may have been executed."""
+    book.rail.is_rich = True
+    book.pay_out()
+    book.run_until(7)
+    first = book.debit_of(1)
+    lose_the_next_debit(book, 14)
+    late = RecordAnswer(book.debit_of(2), Answer.ACCEPTED, first.transaction_id)
+    for _ in range(2):  # as where the commit of the first was lost
+        book.wait(book.door.ask(Command(RECORD_ANSWER, late)))
+    assert len(book.items(ItemKind.COLLISION)) == 1
+    assert book.debit_of(1).reason == CONTESTED
+    book.run_until(40)
+    assert book.debit_of(2).state is S.UNKNOWN
+    assert all(each.replaces != 2 for each in book.rows().values())
+
+
+@pytest.mark.parametrize("state", [S.FAILED, S.SUCCEEDED])
+def test_an_answer_that_is_recorded_again_moves_nothing_back(book: Played, state: S) -> None:
+    """Its commit was lost, and a report came before it was recorded again."""
+    book.pay_out()
+    book.run_until(7)
+    before = book.debit_of(1)
+    book.rail.tell(before.transaction_id, "fail" if state is S.FAILED else "success")
+    book.run(1)
+    again = RecordAnswer(before, Answer.ACCEPTED, before.transaction_id)
+    book.wait(book.door.ask(Command(RECORD_ANSWER, again)))
+    assert book.debit_of(1).state is state
+    assert book.items() == []
 
 
 @pytest.mark.parametrize("said", ["success", "fail"])

@@ -29,6 +29,8 @@ class TransferAudit:
         """Row to the day it was first shown, and the day it can have happened at the earliest."""
         self.identities: dict[str, tuple[str, str, int]] = {}
         """Transaction id to direction, account and amount, where rows tell them."""
+        self.contents: dict[tuple[str, str], set[tuple[str, str, int]]] = {}
+        """The same of each row, and all of them where rows tell two."""
         self.dismissed: set[tuple[str, str]] = set()
         """Rows of transactions that are none of ours, as a person said."""
         self.is_matched = False
@@ -111,9 +113,9 @@ class TransferAudit:
                 known[:] = [each for each in known if each[1] != result]
                 known.append((happened, result))
             if row.get("account"):
-                self.identities.setdefault(
-                    txn, (row["direction"], row["account"], cents(row["amount"]))
-                )
+                content = row["direction"], row["account"], cents(row["amount"])
+                self.identities.setdefault(txn, content)
+                self.contents.setdefault((txn, result), set()).add(content)
         if complete:
             self.complete_days.append(day)
             self.covered |= set(range(day - WINDOW + 1, day + 1))
@@ -201,7 +203,13 @@ class TransferAudit:
         transfer = self.transfers[ident]
         if transfer["txn"] is None or transfer["ruled"]:
             return
-        rows = sorted(self.rows.get(transfer["txn"], []))
+        content = transfer["direction"], transfer["account"], transfer["amount"]
+        # A row that says another account or amount moves nothing: it is about something else.
+        rows = sorted(
+            (at, result)
+            for at, result in self.rows.get(transfer["txn"], [])
+            if self.contents.get((transfer["txn"], result), set()) <= {content}
+        )
         if not rows or transfer["txn"] in self.contested:
             return
         results = [result for _, result in rows]

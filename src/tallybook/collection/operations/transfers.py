@@ -86,6 +86,12 @@ class RecordAnswerOperation:
         """Move the transfer to what the answer proves; anything less than proof is unknown."""
         before = view.row(TRANSFERS, command.transfer.id)
         assert before is not None, "the intent is on record before the call"
+        is_its_own = command.transaction_id is not None and (
+            command.transaction_id == before.transaction_id
+        )
+        if is_its_own and before.state not in (_S.INTENT, _S.UNKNOWN):
+            # It comes again after all, and reports or people may have moved the transfer meanwhile.
+            return Decision()
         after = _answered(before, command)
         collides = command.transaction_id is not None and _is_anothers(
             view, before, command.transaction_id
@@ -93,8 +99,10 @@ class RecordAnswerOperation:
         if before.state is _S.NOT_EXECUTED and command.transaction_id and not collides:
             return _answered_too_late(view, before, command.transaction_id, moment, ids)
         if collides:
-            after = replace(before, state=_S.UNKNOWN, reason="transaction_id_collision")
-        if after.state is before.state or after.state not in MOVES[before.state]:
+            after = replace(before, state=_S.UNKNOWN, reason=COLLIDED)
+        # One whose lease ran out is unknown already, and is now known to be hard to find.
+        is_worse = collides and before.state is _S.UNKNOWN and before.reason != COLLIDED
+        if not is_worse and (after.state is before.state or after.state not in MOVES[before.state]):
             return Decision()
         if after.state is _S.REJECTED:
             after = replace(after, resolved_at=moment.now, resolved_on=moment.today)
@@ -184,6 +192,10 @@ def _answered(before: Transfer, command: RecordAnswer) -> Transfer:
             said = command.reason
             reason = f"said: {said}" if said in NOT_ATTEMPTED else said
             return replace(before, state=_S.REJECTED, reason=reason)
+
+
+COLLIDED = "transaction_id_collision"
+"""Why a transfer is unknown that was answered with another's id."""
 
 
 @frozen
