@@ -17,7 +17,7 @@ from tallybook.ambient.liveness import this_process
 from tallybook.kernel.refusal import Refusal
 from tallybook.retail.model import CounterTerms
 from tallybook.retail.operations.invoices import MAIL_LEASE
-from tallybook.retail.queries.reads import list_products, list_refunds
+from tallybook.retail.queries.reads import list_refunds
 from tallybook.retail.store import PRODUCTS_TABLE, PURCHASES_TABLE
 from tallybook.retail.tasks.catalogue import import_products
 from tallybook.retail.tasks.invoices import ATTEMPTS_MAX, Send, mail_invoices, send_to_spool
@@ -45,16 +45,10 @@ class Told(list[tuple[int, str]]):
 
 
 def bring(parts: Parts, raw: bytes, told: Told, *, stock: bool = False) -> SalesSummary:
-    def find(sku: str) -> int | None:
-        with parts.database.reader() as connection:
-            found = list_products(connection, sku=sku, limit=1)
-        return found[0].id if found else None
-
     return import_sales(
         parts,
         TERMS,
         io.BytesIO(raw),
-        find_product=find,
         when_refused=told,
         takes_stock=stock,
     )

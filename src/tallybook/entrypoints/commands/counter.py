@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import load_settings
-from tallybook.db.engine import Database
 from tallybook.entrypoints.commands.importing import Refusals
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
@@ -15,9 +14,8 @@ from tallybook.entrypoints.progress import StopWhen, show_progress, stop_at_sign
 from tallybook.entrypoints.tables import format_table
 from tallybook.kernel.money import format_amount
 from tallybook.retail.model import CounterTerms
-from tallybook.retail.queries.reads import list_products
 from tallybook.retail.tasks.catalogue import import_products
-from tallybook.retail.tasks.past_sales import FindProduct, SalesSummary, import_sales
+from tallybook.retail.tasks.past_sales import SalesSummary, import_sales
 
 
 def import_products_file(path: Path, refused_path: Path | None, **given: object) -> ExitCode:
@@ -57,7 +55,6 @@ def import_sales_file(
                     engine,
                     terms,
                     stream,
-                    find_product=_finder(engine.database),
                     when_refused=refusals.add,
                     takes_stock=stock,
                     progress=StopWhen(stop.is_set, shown),
@@ -105,12 +102,3 @@ def _open(given: dict[str, object]) -> tuple[Engine, CounterTerms]:
     settings = load_settings(**given)
     log_to(level="WARNING", style=settings.log_format)
     return Engine.open(settings), CounterTerms(settings.currency, settings.cash_rounding)
-
-
-def _finder(database: Database) -> FindProduct:
-    def find(sku: str) -> int | None:
-        with database.reader() as connection:
-            found = list_products(connection, sku=sku, limit=1)
-        return found[0].id if found else None
-
-    return find
