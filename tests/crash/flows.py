@@ -225,7 +225,7 @@ async def _import_sales(book: CrashBook) -> None:
         import_sales(
             book.engine, TERMS, io.BytesIO(SALES),
             when_refused=lambda number, why: book.tell({"refused": [number, why.code]}),
-            takes_stock=True,
+            notes_stock=True,
         )  # fmt: skip
 
     await asyncio.to_thread(work)

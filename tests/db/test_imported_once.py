@@ -7,13 +7,15 @@ import pytest
 from sqlalchemy import select
 
 from tallybook.retail.operations.products import (
+    ChangeProduct,
+    ChangeProductOperation,
     RetireProduct,
     RetireProductOperation,
 )
 from tallybook.retail.store import PRODUCTS_TABLE, REFUNDS_TABLE
 from tallybook.retail.tasks.past_sales import SalesSummary
 from tallybook.writer.model import Command
-from tests.db.test_counter_files import Told, bring
+from tests.db.test_counter_files import TERMS, Told, bring
 from tests.selling import assert_book_is_clean
 from tests.serving import Parts
 
@@ -186,4 +188,43 @@ def test_what_is_in_the_book_adds_no_product(parts: Parts) -> None:
     # A sale that is not in the book still needs one.
     more = bring(parts, sales("A1 TEA 2 10", "A2 TEA 1 10"), Told(), stock=True)
     assert (lines_of(more), more.products) == ((1, 0, 1, 0), 1)
+    assert_book_is_clean(parts.database)
+
+
+def set_stock(parts: Parts, count: int) -> None:
+    asked = Command(ChangeProductOperation(TERMS), ChangeProduct(1, stock=count))
+    assert parts.door.ask_now(asked).refusal is None
+
+
+def test_the_stock_is_the_same_whichever_way_the_sales_came_in(parts: Parts) -> None:
+    lines = "A1 TEA 3 1", "A1 CUP {} 1", "A2 TEA 2 1", "C3 TEA -1 1", "A4 TEA {} 999999999999"
+    spoilt, right = (
+        sales(*(line.format(each) for line in lines[:-1]), lines[-1].format(10**9))
+        for each in ("x", "4")
+    )
+    bring(parts, spoilt, Told(), stock=True)
+    # The piece that came back is on the shelf; what was sold was never there.
+    assert stocks(parts) == [1]
+    assert bring(parts, right, Told(), stock=True).sales == 1
+    assert stocks(parts) == [1, 0]
+    assert_book_is_clean(parts.database)
+
+
+def test_past_sales_take_nothing_from_a_shelf_that_was_counted(parts: Parts) -> None:
+    lines = "A1 TEA 3 1", "A1 CUP {} 1", "A2 TEA 2 1", "C3 TEA -1 1"
+    bring(parts, sales(*(line.format("x") for line in lines)), Told(), stock=True)
+    set_stock(parts, 10)
+    corrected = bring(parts, sales(*(line.format("4") for line in lines)), Told(), stock=True)
+    assert (corrected.sales, stocks(parts)) == (1, [10, 0])
+    assert_book_is_clean(parts.database)
+
+
+@pytest.mark.parametrize("stock", [False, True])
+def test_a_shelf_may_be_full_or_oversold(parts: Parts, stock: bool) -> None:
+    bring(parts, sales("A1 TEA 1 1"), Told())
+    for count in (0, 10**9):
+        set_stock(parts, count)
+        raw = sales("A2 TEA 7 1", f"A{3 + (count > 0)} TEA 1000000000 1")
+        assert bring(parts, raw, Told(), stock=stock).lines_refused == 0
+        assert stocks(parts) == [count]
     assert_book_is_clean(parts.database)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 from tallybook.ambient.logs import log_to
@@ -46,9 +45,7 @@ def import_sales_file(
     """Bring in the past sales of a file, and say what became of its lines."""
     engine, terms = _open(given)
     try:
-        with path.open("rb") as file, Refusals(refused_path) as refusals:
-            # Stock is counted in a first pass, and a pipe can't go back for the second.
-            stream = file if file.seekable() else io.BytesIO(file.read())
+        with path.open("rb") as stream, Refusals(refused_path) as refusals:
             with stop_at_signals() as stop, show_progress() as shown:
                 shown.begin("sales")
                 summary = import_sales(
@@ -56,7 +53,7 @@ def import_sales_file(
                     terms,
                     stream,
                     when_refused=refusals.add,
-                    takes_stock=stock,
+                    notes_stock=stock,
                     progress=StopWhen(stop.is_set, shown),
                 )
             told = [*refusals.shown, *sales_lines(summary, terms.currency)]

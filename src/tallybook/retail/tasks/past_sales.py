@@ -73,8 +73,7 @@ class _Import:
     counter: SalesCounter
     terms: CounterTerms
     when_refused: WhenRefused
-    stock: dict[str, int]
-    """Opening stock by sku, so that the file's own sales can take it; empty: none is taken."""
+    notes_stock: bool
     cancellations: Cancellations
     summary: SalesSummary = field(default_factory=SalesSummary)
     products: dict[str, int] = field(default_factory=dict[str, int])
@@ -88,30 +87,22 @@ def import_sales(
     stream: BinaryIO,
     *,
     when_refused: WhenRefused,
-    takes_stock: bool = False,
+    notes_stock: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> SalesSummary:
     """Bring in the sales of a file. The same file twice is the same sales once.
 
     An invoice with a line that can't be read is refused whole, so that it can come in once the line
-    is corrected. Products that no sku finds are added at the first price seen. With `takes_stock`
-    (the file must then be one that can go back to its start) they open with as much stock as the
-    file sells.
+    is corrected. Products that no sku finds are added at the first price seen, with no stock. With
+    `notes_stock` each sale brings in what it takes, and what is taken back goes on the shelf.
 
     Raises: Refused `file_malformed`; Stopped.
     """
-    today = counter.clock.today()
-    stock: dict[str, int] = {}
-    if takes_stock:
-        for invoice in read_invoices(stream, terms, today):
-            for line in invoice.lines:
-                stock[line.sku] = stock.get(line.sku, 0) + max(0, line.quantity)
-        stream.seek(0)
     with counter.database.reader() as connection:
         taken_back = list_taken_back(connection)
-    cancellations = Cancellations(counter, terms, taken_back, restock=takes_stock)
-    work = _Import(counter, terms, when_refused, stock, cancellations)
-    for invoice in read_invoices(stream, terms, today):
+    cancellations = Cancellations(counter, terms, taken_back, restock=notes_stock)
+    work = _Import(counter, terms, when_refused, notes_stock, cancellations)
+    for invoice in read_invoices(stream, terms, counter.clock.today()):
         for _ in range(len(invoice.lines) + len(invoice.refused)):
             work.summary.lines += 1
             progress.advance()
@@ -156,7 +147,7 @@ def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
         first.email,
         None if first.email is None else fold_email(first.email),
         lines,
-        takes_stock=bool(work.stock),
+        notes_stock=work.notes_stock,
     )
     # No key: the reference is what it is known by, and what was refused may come in corrected.
     return Command(RecordPastSaleOperation(work.terms), asked)
@@ -193,7 +184,7 @@ def _add_product(work: _Import, line: FileLine, name: str) -> Outcome:
     asked = AddProduct(
         name=name,
         sku=line.sku,
-        stock=work.stock.get(line.sku, 0),
+        stock=0,
         price_minor=line.price_minor,
         tax_ppm=line.tax_ppm,
         tax_inclusive=False,
