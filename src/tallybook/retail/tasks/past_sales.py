@@ -165,11 +165,13 @@ def _product(work: _Import, sku: str, lines: list[FileLine]) -> int:
         if added.refusal is not None and added.refusal.code == "name_taken":
             name = clean_product_name(f"{name[:180]} [{sku}]")
             added = _add_product(work, line, name)
-        if added.refusal is not None:
+        if added.refusal is None:
+            number = int(from_json(added.body)["id"])
+            work.names.add(fold_name(name))
+            work.summary.products += 1
+        # Another import of the same file may have added it just now.
+        elif added.refusal.code != "sku_taken" or (number := _find_product(work, sku)) is None:
             raise Refused(added.refusal)
-        number = int(from_json(added.body)["id"])
-        work.names.add(fold_name(name))
-        work.summary.products += 1
     work.products[sku] = number
     return number
 
