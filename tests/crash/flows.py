@@ -40,7 +40,6 @@ from tallybook.retail.operations.products import AddProduct, AddProductOperation
 from tallybook.retail.operations.purchases import RecordPurchase, RecordPurchaseOperation
 from tallybook.retail.operations.refunds import GiveRefund, GiveRefundOperation
 from tallybook.retail.rules.basket import merge_lines
-from tallybook.retail.store import PRODUCTS_TABLE
 from tallybook.retail.tasks.past_sales import import_sales
 from tests.crash.book import FIRST_DAY, TERMS, CrashBook, account_number
 
@@ -224,21 +223,12 @@ C1,TEA,Tea,-1,2.50,2026-02-03,7
 async def _import_sales(book: CrashBook) -> None:
     def work() -> None:
         import_sales(
-            book.engine, TERMS, io.BytesIO(SALES), find_product=_find_by_sku(book),
+            book.engine, TERMS, io.BytesIO(SALES),
             when_refused=lambda number, why: book.tell({"refused": [number, why.code]}),
-            takes_stock=True,
+            notes_stock=True,
         )  # fmt: skip
 
     await asyncio.to_thread(work)
-
-
-def _find_by_sku(book: CrashBook) -> Callable[[str], int | None]:
-    def find(sku: str) -> int | None:
-        wanted = select(PRODUCTS_TABLE.c.id).where(PRODUCTS_TABLE.c.sku == sku)
-        with book.engine.database.reader() as connection:
-            return connection.execute(wanted).scalar()
-
-    return find
 
 
 # -- household bills

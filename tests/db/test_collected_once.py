@@ -230,7 +230,7 @@ def test_an_answer_that_is_recorded_again_moves_nothing_back(book: Played, state
     book.rail.tell(before.transaction_id, "fail" if state is S.FAILED else "success")
     book.run(1)
     again = RecordAnswer(before, Answer.ACCEPTED, before.transaction_id)
-    book.wait(book.door.ask(Command(RECORD_ANSWER, again)))
+    assert book.wait(book.door.ask(Command(RECORD_ANSWER, again))).refusal is None
     assert book.debit_of(1).state is state
     assert book.items() == []
 

@@ -64,7 +64,7 @@ def shop(parts: Parts) -> Shop:
         (
             RecordPastSaleOperation,
             RecordPastSale(
-                "A1", date(2026, 1, 1), None, None, (PastLine(1, 1, 450, 0),), takes_stock=False
+                "A1", date(2026, 1, 1), None, None, (PastLine(1, 1, 450, 0),), notes_stock=False
             ),
         ),
     ],

@@ -1,14 +1,27 @@
 """Invoices through a real mail server that refuses, forgets, hangs, dies and comes back. R10."""
 
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.message import EmailMessage
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from tallybook.ambient.clock import Clock
+from tallybook.db.engine import Database
 from tallybook.kernel.frozen import replace
+from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.retail.model import CounterTerms, Purchase
+from tallybook.retail.operations.invoices import (
+    MAIL_LEASE,
+    ClaimMailingOperation,
+    RecordMailingOperation,
+)
 from tallybook.retail.operations.purchases import RecordPurchase, RecordPurchaseOperation
+from tallybook.retail.tasks import invoices
 from tallybook.retail.tasks.invoices import (
     ATTEMPTS_MAX,
     InvoiceMailer,
@@ -18,7 +31,9 @@ from tallybook.retail.tasks.invoices import (
     send_to_spool,
     write_invoice,
 )
-from tallybook.writer.model import Command
+from tallybook.writer.door import Door
+from tallybook.writer.model import Command, Outcome
+from tallybook.writer.transact import refused
 from tests.mail_server import MailServer, mail_server
 from tests.selling import Shop, assert_book_is_clean, done
 from tests.serving import Parts, wait_until
@@ -185,3 +200,115 @@ def test_a_server_that_hangs_delays_no_sale(parts: Parts, shop: Shop) -> None:
         mailer.close()
     assert len(mail.taken) == 50
     assert "a@example.org" not in mail.recipients
+
+
+def test_a_stop_sends_nothing_twice(parts: Parts, shop: Shop) -> None:
+    """What went is noted, the rest goes after the next start. Source: R10."""
+    buyers = [f"buyer{number:02}@example.org" for number in range(30)]
+    sell_to(shop, *buyers)
+    sent: list[str] = []
+    some = threading.Event()
+
+    def send(message: EmailMessage) -> None:
+        sent.append(str(message["To"]))
+        if len(sent) % 10 == 0:
+            some.set()
+            # The stop comes while this one is on its way.
+            wait_until(lambda: not some.is_set(), 10)
+
+    for _ in range(2):
+        mailer = InvoiceMailer(parts, send, sender="till@example.org", shop="Shop")
+        assert some.wait(10)
+        stop = threading.Thread(target=mailer.close)
+        stop.start()
+        stop.join(0.3)
+        some.clear()
+        stop.join()
+    assert sent == buyers[:20]
+    sell_to(shop, "late@example.org")
+    for _ in range(2):
+        run_pass(parts, lambda message: sent.append(str(message["To"])))
+    assert sent == [*buyers, "late@example.org"]
+    assert_book_is_clean(parts.database)
+
+
+def test_a_stop_while_a_mail_hangs_forgets_none_before_it(
+    parts: Parts, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invoices, "CLOSE_SECONDS", 0.1)
+    sell_to(shop, *(f"{number}@example.org" for number in range(4)))
+    sent: list[str] = []
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def send(message: EmailMessage) -> None:
+        if len(sent) == 2:
+            hangs.set()
+            goes_on.wait(30)
+            raise TimeoutError
+        sent.append(str(message["To"]))
+
+    mailer = InvoiceMailer(parts, send, sender="till@example.org", shop="Shop")
+    assert hangs.wait(10)
+    mailer.close()
+    run_pass(parts, lambda message: sent.append(str(message["To"])))
+    goes_on.set()
+    assert sent == [f"{number}@example.org" for number in range(4)]
+
+
+@dataclass
+class BusyDoor:
+    """A counter whose door refuses so many of a kind of command."""
+
+    parts: Parts
+    kind: type
+    refusals: int
+    raises: bool
+    asked: list[str] = field(default_factory=list[str])
+
+    @property
+    def database(self) -> Database:
+        return self.parts.database
+
+    @property
+    def clock(self) -> Clock:
+        return self.parts.clock
+
+    @property
+    def door(self) -> Door:
+        return cast("Door", self)
+
+    def ask_now(self, command: Command) -> Outcome:
+        if isinstance(command.operation, self.kind) and self.refusals:
+            self.refusals -= 1
+            if self.raises:
+                raise Refused(Refusal("busy"))
+            return refused(Refusal("busy"))
+        return self.parts.door.ask_now(command)
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_busy_book_in_the_middle_of_a_pass_sends_nothing_twice(
+    parts: Parts, shop: Shop, raises: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invoices, "NOTE_PAUSE_SECONDS", 0)
+    sell_to(shop, *(f"{number}@example.org" for number in range(4)))
+    sent: list[str] = []
+    busy = BusyDoor(parts, ClaimMailingOperation, 0, raises)
+
+    def send(message: EmailMessage) -> None:
+        sent.append(str(message["To"]))
+        if len(sent) == 2:
+            # More than half of the lease is over, and it can't be prolonged.
+            parts.clock.advance(seconds=MAIL_LEASE.total_seconds() * 0.6)
+            busy.refusals = 1
+
+    try:
+        mail_invoices(busy, send, sender="till@example.org", shop="Shop")
+    except Refused:
+        assert raises
+    assert len(sent) == 2
+    busy.kind, busy.refusals = RecordMailingOperation, 3
+    for _ in range(3):
+        mail_invoices(busy, send, sender="till@example.org", shop="Shop")
+    assert (sent, busy.refusals) == ([f"{number}@example.org" for number in range(4)], 0)
+    assert_book_is_clean(parts.database)

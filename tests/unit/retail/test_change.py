@@ -225,6 +225,25 @@ def test_a_hostile_amount_is_answered() -> None:
     assert below <= 10**13 + 7 < (above or 10**14)
 
 
+def test_beyond_the_tables_and_out_of_steps_the_amount_not_above_can_be_paid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refund of uncounted cash counts on it. The one above can be made, but may not be found."""
+    monkeypatch.setattr(change, "STEPS_MAX", 0)
+    monkeypatch.setattr(change, "REACH_MAX", 10)
+    monkeypatch.setattr(change, "TABLES_MAX", 20)
+    refused = 0
+    for drawer in itertools.islice(drawers(), 0, None, 3):
+        sums = all_ways(drawer)
+        for amount in range(value_of(drawer)):
+            below, above = nearest_amounts(amount, drawer)
+            assert below <= amount < (above or amount + 1)
+            assert find_change(below, drawer) is not None, (amount, drawer)
+            assert above is None or above in sums, (amount, drawer)
+            refused += above is not None and find_change(above, drawer) is None
+    assert refused
+
+
 def test_uncounted_cash_helps_where_pieces_do_not() -> None:
     assert take_out(55, {50: 1, 20: 1}, 4) is None
     out = take_out(55, {50: 1, 20: 1}, 5)

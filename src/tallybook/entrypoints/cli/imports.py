@@ -118,7 +118,7 @@ def import_sales(
     stock: Annotated[
         bool,
         typer.Option(
-            "--stock", help="Open products with the stock that the file sells, and take it."
+            "--stock", help="Note the stock that each sale brought in and took; add what came back."
         ),
     ] = False,
     database: Database = None,
@@ -129,7 +129,8 @@ def import_sales(
 
     Columns: reference, sku, quantity, unit_price, sold_on, and where wanted name, tax_percent,
     customer, customer_email. Lines of one invoice stand together; a negative quantity takes back
-    what the same customer bought before at that price. Exits with 1 where a line was refused.
+    what the same customer bought before at that price. No past sale takes today's stock. Exits with
+    1 where a line was refused.
 
     Example:
       tallybook import sales examples/counter/invoices.csv --stock

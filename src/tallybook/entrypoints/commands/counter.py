@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import load_settings
-from tallybook.db.engine import Database
 from tallybook.entrypoints.commands.importing import Refusals
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
@@ -15,9 +13,8 @@ from tallybook.entrypoints.progress import StopWhen, show_progress, stop_at_sign
 from tallybook.entrypoints.tables import format_table
 from tallybook.kernel.money import format_amount
 from tallybook.retail.model import CounterTerms
-from tallybook.retail.queries.reads import list_products
 from tallybook.retail.tasks.catalogue import import_products
-from tallybook.retail.tasks.past_sales import FindProduct, SalesSummary, import_sales
+from tallybook.retail.tasks.past_sales import SalesSummary, import_sales
 
 
 def import_products_file(path: Path, refused_path: Path | None, **given: object) -> ExitCode:
@@ -48,18 +45,15 @@ def import_sales_file(
     """Bring in the past sales of a file, and say what became of its lines."""
     engine, terms = _open(given)
     try:
-        with path.open("rb") as file, Refusals(refused_path) as refusals:
-            # Stock is counted in a first pass, and a pipe can't go back for the second.
-            stream = file if file.seekable() else io.BytesIO(file.read())
+        with path.open("rb") as stream, Refusals(refused_path) as refusals:
             with stop_at_signals() as stop, show_progress() as shown:
                 shown.begin("sales")
                 summary = import_sales(
                     engine,
                     terms,
                     stream,
-                    find_product=_finder(engine.database),
                     when_refused=refusals.add,
-                    takes_stock=stock,
+                    notes_stock=stock,
                     progress=StopWhen(stop.is_set, shown),
                 )
             told = [*refusals.shown, *sales_lines(summary, terms.currency)]
@@ -105,12 +99,3 @@ def _open(given: dict[str, object]) -> tuple[Engine, CounterTerms]:
     settings = load_settings(**given)
     log_to(level="WARNING", style=settings.log_format)
     return Engine.open(settings), CounterTerms(settings.currency, settings.cash_rounding)
-
-
-def _finder(database: Database) -> FindProduct:
-    def find(sku: str) -> int | None:
-        with database.reader() as connection:
-            found = list_products(connection, sku=sku, limit=1)
-        return found[0].id if found else None
-
-    return find

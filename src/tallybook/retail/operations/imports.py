@@ -37,7 +37,8 @@ class RecordPastSale:
     email: str | None
     email_folded: str | None
     lines: tuple[PastLine, ...]
-    takes_stock: bool
+    notes_stock: bool
+    """Whether the stock that it brought in and took goes on record; today's stays as it is."""
 
 
 class RecordPastSaleOperation:
@@ -106,7 +107,6 @@ class RecordPastSaleOperation:
             reference=command.reference,
             hash="",
         )
-        made_up = _make_up(lines, moment, ids) if command.takes_stock else []
         decided = sale_decision(
             till,
             dict(till.counts),
@@ -114,46 +114,23 @@ class RecordPastSaleOperation:
             basket,
             purchase,
             customer if is_new else None,
-            takes_stock=command.takes_stock,
+            takes_stock=False,
         )
-        if not command.takes_stock:
+        if not command.notes_stock:
             return decided
-        taken = _stock_movements(lines, moment, ids)
-        return replace(decided, added=[*decided.added, *made_up, *taken])
+        return replace(decided, added=[*decided.added, *_passed_through(lines, moment, ids)])
 
 
-def _make_up(lines: list[BasketLine], moment: Moment, ids: Ids) -> Rows:
-    """Put on the shelf what is not there of what was sold: it was sold, so it had been there.
+def _passed_through(lines: Sequence[BasketLine], moment: Moment, ids: Ids) -> Rows:
+    """Put on record that what was sold had come in and went out.
 
-    Changes the lines' products; gives the movements. So a line that is corrected, and comes in with
-    the file's second import, finds what it takes.
+    Both were before today's stock was counted, so they leave it as it is.
     """
-    wanted: dict[int, int] = {}
-    for line in lines:
-        wanted[line.product.id] = wanted.get(line.product.id, 0) + line.quantity
-    movements: Rows = []
-    missing: dict[int, int] = {}
-    for product in {line.product.id: line.product for line in lines}.values():
-        after = product.stock - wanted[product.id]
-        if after < -product.oversell_limit:
-            missing[product.id] = -after
-            movement = StockMovement(ids.fresh(), product.id, -after, "imported stock", moment.now)
-            movements.append((STOCK_MOVEMENTS, movement))
-    for place, line in enumerate(lines):
-        product = line.product
-        filled = replace(product, stock=product.stock + missing.get(product.id, 0))
-        lines[place] = replace(line, product=filled)
-    return movements
-
-
-def _stock_movements(lines: Sequence[BasketLine], moment: Moment, ids: Ids) -> Rows:
-    """Put on record what an imported sale took, which the stock is worked out from."""
     return [
-        (
-            STOCK_MOVEMENTS,
-            StockMovement(
-                ids.fresh(), line.product.id, -line.quantity, "imported sale", moment.now
-            ),
-        )
+        (STOCK_MOVEMENTS, StockMovement(ids.fresh(), line.product.id, change, reason, moment.now))
         for line in lines
+        for change, reason in (
+            (line.quantity, "imported stock"),
+            (-line.quantity, "imported sale"),
+        )
     ]

@@ -79,7 +79,9 @@ class Attempt:
 class RecordMailing:
     """How far the event log has been read, and what became of the mails."""
 
-    event_seq: int
+    event_seq: int | None
+    """None for a pass that was broken off: then each mail that went is noted by itself, and the
+    others are as due as before."""
     attempts: tuple[Attempt, ...]
 
 
@@ -97,18 +99,24 @@ class RecordMailingOperation:
     def decide(
         self, view: View, command: RecordMailing, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
-        """Record it. A mail that went at the first try leaves no row of its own."""
+        """Record it.
+
+        A mail that went at the first try leaves a row only where the cursor does not pass it.
+        """
         added: Rows = []
         changed: Rows = []
         before = view.row(MAIL_CURSORS, CURSOR)
-        if before is None:
+        is_whole = command.event_seq is not None
+        if command.event_seq is None:
+            pass
+        elif before is None:
             added.append((MAIL_CURSORS, MailCursor(CURSOR, command.event_seq)))
         elif command.event_seq > before.event_seq:
             changed.append((MAIL_CURSORS, MailCursor(CURSOR, command.event_seq)))
         failed = 0
         for attempt in command.attempts:
             known = view.row(INVOICE_RETRIES, attempt.purchase_number)
-            if known is None and attempt.problem is None:
+            if known is None and attempt.problem is None and is_whole:
                 continue
             failed += attempt.problem is not None
             row = InvoiceRetry(

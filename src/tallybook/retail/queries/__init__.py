@@ -1,1 +1,5 @@
-"""The counter's reads: reads.py for people and programs, checks.py to prove the book."""
+"""The counter's reads.
+
+reads.py is for people and programs, checks.py proves the book, imported.py tells an import what
+earlier ones have brought in.
+"""

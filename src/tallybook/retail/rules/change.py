@@ -17,7 +17,8 @@ REACH_MAX = 2_000_000
 """How far sums are tabled, in units of the values' greatest common divisor: 20,000.00 in cents.
 What stands between the bounds counts, not the change. Beyond it, and only where taking the largest
 first fails, the search gives up after `STEPS_MAX` steps, change is sought with the largest pieces
-down to the tables, and the nearest other amounts are payable but not always the very nearest."""
+down to the tables, and the nearest other amounts are not always the very nearest: the one not above
+is payable, the one above can be made of the pieces there but may be refused in its turn."""
 
 TABLES_MAX = 32 * REACH_MAX
 """How many sums all tables of one search hold, in bits. So with more than 32 values tables end
@@ -97,7 +98,7 @@ def _search_in_steps(amount: int, usable: Pieces) -> Pieces | None:
 def _search_the_rest(amount: int, usable: Pieces) -> Pieces | None:
     """Take the largest pieces down to where the tables begin, and make the rest out of any.
 
-    What `_nearest_by_steps` calls payable is payable by this.
+    It finds the amount not above that `_nearest_by_steps` names, for it goes the same way there.
     """
     width = min(REACH_MAX, TABLES_MAX // len(usable))
     kept: dict[int, int] = {}
@@ -162,6 +163,8 @@ def _bounds(amount: int, usable: Pieces, pieces: int) -> list[tuple[int, int]]:
 def nearest_amounts(amount_minor: int, drawer: Pieces) -> tuple[int, int | None]:
     """Tell the nearest amounts, not above and above, that the drawer's pieces do make.
 
+    `find_change` finds the one not above, and, up to `REACH_MAX`, the one above.
+
     Units: minor units.
 
     >>> nearest_amounts(70, ((50, 1), (20, 1)))
@@ -194,7 +197,11 @@ def _divisor(values: tuple[int, ...]) -> int:
 
 
 def _nearest_by_steps(amount_minor: int, usable: Pieces) -> tuple[int, int | None]:
-    """Fill up from the largest value down: payable, if not always the very nearest."""
+    """Fill up from the largest value down: not always the very nearest.
+
+    The amount not above is one that `find_change` finds. The one above exists, but the search for
+    it may end before it is found. To try it here would make a refusal as dear as two searches.
+    """
     below, above = 0, None
     for value, count in usable:
         most = min(count, (amount_minor - below) // value)

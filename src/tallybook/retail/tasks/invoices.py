@@ -1,8 +1,8 @@
 """Invoices by e-mail, out of the event log, after the sale is on disk. Source: R10.
 
 A mail server that is down, slow or mad delays no sale: this reads what was committed, in passes of
-its own, and tries again later what did not go. A mail may go twice after a crash, never not at all;
-its Message-ID is the same both times.
+its own, and tries again later what did not go. A mail may go twice after a crash or a stall, never
+not at all; its Message-ID is the same both times.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import logging
 import os
 import smtplib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -28,6 +30,7 @@ from tallybook.ambient.clock import Clock
 from tallybook.ambient.liveness import is_known_dead, this_process
 from tallybook.collection.queries import find_job
 from tallybook.db.engine import Database
+from tallybook.kernel.refusal import Refused
 from tallybook.retail.model import Purchase, PurchaseItem
 from tallybook.retail.operations.invoices import (
     CURSOR,
@@ -40,7 +43,7 @@ from tallybook.retail.operations.invoices import (
     RecordMailingOperation,
 )
 from tallybook.retail.operations.purchases import PURCHASE_RECORDED
-from tallybook.retail.queries.reads import find_purchase
+from tallybook.retail.queries.reads import Sold, find_purchase
 from tallybook.retail.store import INVOICE_RETRIES_TABLE, MAIL_CURSORS_TABLE, PURCHASES_TABLE
 from tallybook.retail.views.receipts import receipt_html, receipt_text
 from tallybook.writer.door import Door
@@ -59,6 +62,8 @@ FAILURES_IN_A_ROW = 3
 a server that hangs holds up each mail."""
 IDLE_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
+NOTE_TRIES = 60
+NOTE_PAUSE_SECONDS = 1.0
 
 _ITS_OWN = smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, smtplib.SMTPNotSupportedError
 """What one mail is refused for, and the next may not be."""
@@ -158,18 +163,39 @@ def write_invoice(
     return message
 
 
+@dataclass(slots=True)
+class Pass:
+    """A pass under way: what breaks it off, and what it has tried so far."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Looked at before each mail."""
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+
+    def sent(self) -> tuple[Attempt, ...]:
+        """List those that went. Who breaks off notes no others: whoever goes on may have them."""
+        return tuple(attempt for attempt in list(self.attempts) if attempt.problem is None)
+
+
 def mail_invoices(
-    counter: MailCounter, send: Send, *, sender: str, shop: str, holder: str | None = None
+    counter: MailCounter,
+    send: Send,
+    *,
+    sender: str,
+    shop: str,
+    holder: str | None = None,
+    under_way: Pass | None = None,
 ) -> int:
     """Make one pass: send what is due, note what became of it.
 
     Of several processes on one book one mails: it claims that first, under its name (`holder`; None
-    is this process), and sees before each mail that it still has it. One that has lost it notes
-    nothing: whoever has it now sends all of it.
+    is this process), and sees before each mail that it still has it. One that has lost it, can't
+    tell, or is stopped notes what it has sent; the others are due again.
 
     Returns: how much it looked at; with `TOGETHER` or more there may be more at once.
+    Raises: Refused, where nothing can be noted; whatever the database raises.
     """
-    holder = holder or this_process()
+    holder, under_way = holder or this_process(), under_way or Pass()
+    under_way.attempts.clear()
     now = counter.clock.now()
     with counter.database.reader() as connection:
         numbers = _due(connection, now)[2]
@@ -180,30 +206,72 @@ def mail_invoices(
         read, seq, numbers = _due(connection, now)
         tries = _tries(connection, numbers)
         sold = [found for number in numbers if (found := find_purchase(connection, number))]
-    attempts: list[Attempt] = []
+    write = partial(write_invoice, sender=sender, shop=shop)
+    may_go_on = partial(_has_mailing, counter, holder)
+    is_whole = False
+    try:
+        is_whole = _send_all(under_way, send, write, sold, tries, now, may_go_on)
+    finally:
+        if not is_whole and (sent := under_way.sent()):
+            _note(counter, RecordMailing(None, sent), under_way.stop)
+    if not is_whole:
+        return 0
+    # A pass over other people's events is noted only when it is long: noting is an event as well.
+    if under_way.attempts or read >= TOGETHER:
+        _note(counter, RecordMailing(seq, tuple(under_way.attempts)), under_way.stop)
+    return max(read, len(under_way.attempts))
+
+
+def _send_all(
+    under_way: Pass,
+    send: Send,
+    write: Callable[[Purchase, Sequence[PurchaseItem]], EmailMessage],
+    sold: Sequence[Sold],
+    tries: Mapping[int, int],
+    now: datetime,
+    may_go_on: Callable[[], bool],
+) -> bool:
+    """Try each mail, unless the server fails. Returns: whether it came to the end of them."""
     failure: str | None = None
     failures = 0
     for purchase, items in sold:
         if failures >= FAILURES_IN_A_ROW:
             again = now + timedelta(minutes=1)
-            attempts.append(Attempt(purchase.number, failure, again, was_tried=False))
+            under_way.attempts.append(Attempt(purchase.number, failure, again, was_tried=False))
             continue
-        if not _has_mailing(counter, holder):
-            return 0
-        mail = partial(write_invoice, purchase, items, sender, shop)
-        problem, is_servers = _try(send, mail, purchase.number)
+        if under_way.stop.is_set() or not may_go_on():
+            return False
+        problem, is_servers = _try(send, partial(write, purchase, items), purchase.number)
         failure, failures = (problem, failures + 1) if is_servers else (None, 0)
         next_at = None
         if problem is not None and tries.get(purchase.number, 0) + 1 < ATTEMPTS_MAX:
             next_at = now + timedelta(minutes=2 ** tries.get(purchase.number, 0))
         elif problem is not None:
             _log.error("the invoice of receipt %d is given up: %s", purchase.number, problem)
-        attempts.append(Attempt(purchase.number, problem, next_at))
-    # A pass over other people's events is noted only when it is long: noting is an event as well.
-    if attempts or read >= TOGETHER:
-        asked = RecordMailing(seq, tuple(attempts))
-        counter.door.ask_now(Command(RecordMailingOperation(), asked))
-    return max(read, len(attempts))
+        under_way.attempts.append(Attempt(purchase.number, problem, next_at))
+    return True
+
+
+def _note(
+    counter: MailCounter, asked: RecordMailing, stop: threading.Event, tries: int = NOTE_TRIES
+) -> None:
+    """Note what was sent, also where the book is busy for a while: else it would all go again.
+
+    Raises: Refused.
+    """
+    command = Command(RecordMailingOperation(), asked)
+    while True:
+        tries -= 1
+        try:
+            refusal = counter.door.ask_now(command).refusal
+        except Refused as refused:
+            refusal = refused.refusal
+        if refusal is None:
+            return
+        _log.warning("what was mailed is not noted: %s", refusal.code)
+        if tries <= 0 or not refusal.kind.retry:
+            raise Refused(refusal)
+        stop.wait(NOTE_PAUSE_SECONDS)
 
 
 def _has_mailing(counter: MailCounter, holder: str) -> bool:
@@ -239,15 +307,25 @@ class InvoiceMailer:
     """Mails invoices in a thread of its own until it is closed."""
 
     def __init__(self, counter: MailCounter, send: Send, *, sender: str, shop: str) -> None:
-        self._pass = lambda: mail_invoices(counter, send, sender=sender, shop=shop)
+        self._counter = counter
         self._stop = threading.Event()
+        self._under_way = Pass(self._stop)
+        self._pass = partial(
+            mail_invoices, counter, send, sender=sender, shop=shop, under_way=self._under_way
+        )
         self._thread = threading.Thread(target=self._serve, name="tallybook-invoices", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop after the pass that runs; one that hangs is left, and repeated another day."""
+        """Stop after the mail that is on its way.
+
+        One that hangs is left, and repeated another day; those before it are not.
+        """
         self._stop.set()
         self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive() and (sent := self._under_way.sent()):
+            with suppress(Refused):
+                _note(self._counter, RecordMailing(None, sent), self._stop, tries=1)
 
     def _serve(self) -> None:
         while not self._stop.is_set():
@@ -287,11 +365,14 @@ def _due(connection: Connection, now: datetime) -> tuple[int, int, list[int]]:
         seq, read = row.seq, read + 1
         if row.type == PURCHASE_RECORDED:
             sold.append(int(from_json(row.body)["purchase_id"]))
+    noted = INVOICE_RETRIES_TABLE.c.purchase_number
     mailed = select(PURCHASES_TABLE.c.number).where(
         PURCHASES_TABLE.c.number.in_(sold),
         PURCHASES_TABLE.c.customer_email.is_not(None),
         # Who bought elsewhere, long ago, has their invoice.
         PURCHASES_TABLE.c.is_imported.is_(False),
+        # What a pass that was broken off has sent.
+        PURCHASES_TABLE.c.number.not_in(select(noted).where(noted.in_(sold))),
     )
     fresh = sorted(int(number) for number in connection.execute(mailed).scalars())
     return read, seq, list(dict.fromkeys([*numbers, *fresh]))

@@ -2,17 +2,21 @@
 
 A line is one product of one invoice (`sale_lines` reads them). A negative quantity takes
 back what the same customer bought at the same price before; it must find a sale in the file.
+
+An invoice is known by its reference. What is in the book under it was decided when it came in, and
+stays as it is, whatever else a later file holds: nothing is sold, taken back or added for it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from pydantic_core import from_json
 
 from tallybook.customers.rules import fold_email
+from tallybook.db.engine import Database
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused
@@ -23,16 +27,28 @@ from tallybook.retail.operations.imports import (
     RecordPastSaleOperation,
 )
 from tallybook.retail.operations.products import AddProduct, AddProductOperation
-from tallybook.retail.operations.refunds import GiveRefund, GiveRefundOperation
+from tallybook.retail.queries.imported import (
+    ImportedSale,
+    find_imported_sales,
+    list_taken_back,
+)
+from tallybook.retail.queries.reads import list_products
 from tallybook.retail.rules.catalogue import clean_product_name, fold_name
+from tallybook.retail.tasks.cancellations import Cancellations
 from tallybook.retail.tasks.catalogue import Counter, WhenRefused
-from tallybook.retail.tasks.sale_lines import FileLine, read_invoices
+from tallybook.retail.tasks.sale_lines import FileLine, read_invoices, unfit
 from tallybook.writer.model import Command, Outcome
 
 INVOICES_TOGETHER = 200
 
-FindProduct = Callable[[str], int | None]
-"""Finds an active product's number by its sku."""
+
+class SalesCounter(Counter, Protocol):
+    """What an import of sales needs of the engine."""
+
+    @property
+    def database(self) -> Database:
+        """Where reads go."""
+        ...
 
 
 @dataclass(slots=True)
@@ -53,61 +69,40 @@ class SalesSummary:
 
 
 @dataclass(slots=True)
-class _Bought:
-    """What is left of a sale's line, to be taken back."""
-
-    purchase: int
-    line: int
-    left: int
-
-
-@dataclass(slots=True)
 class _Import:
-    counter: Counter
+    counter: SalesCounter
     terms: CounterTerms
-    find_product: FindProduct
     when_refused: WhenRefused
-    stock: dict[str, int]
-    """Opening stock by sku, so that the file's own sales can take it; empty: none is taken."""
+    notes_stock: bool
+    cancellations: Cancellations
     summary: SalesSummary = field(default_factory=SalesSummary)
     products: dict[str, int] = field(default_factory=dict[str, int])
-    bought: dict[tuple[str, str, int], list[_Bought]] = field(
-        default_factory=dict[tuple[str, str, int], list[_Bought]]
-    )
     names: set[str] = field(default_factory=set[str])
-    waiting: list[tuple[list[FileLine], Command]] = field(
-        default_factory=list[tuple[list[FileLine], Command]]
-    )
+    waiting: list[list[FileLine]] = field(default_factory=list[list[FileLine]])
 
 
 def import_sales(
-    counter: Counter,
+    counter: SalesCounter,
     terms: CounterTerms,
     stream: BinaryIO,
     *,
-    find_product: FindProduct,
     when_refused: WhenRefused,
-    takes_stock: bool = False,
+    notes_stock: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> SalesSummary:
     """Bring in the sales of a file. The same file twice is the same sales once.
 
     An invoice with a line that can't be read is refused whole, so that it can come in once the line
-    is corrected. Products that no sku finds are added at the first price seen. With `takes_stock`
-    (the file must then be one that can go back to its start) they open with as much stock as the
-    file sells.
+    is corrected. Products that no sku finds are added at the first price seen, with no stock. With
+    `notes_stock` each sale brings in what it takes, and what is taken back goes on the shelf.
 
     Raises: Refused `file_malformed`; Stopped.
     """
-    today = counter.clock.today()
-    stock: dict[str, int] = {}
-    if takes_stock:
-        for invoice in read_invoices(stream, terms, today):
-            for line in invoice.lines:
-                stock[line.sku] = stock.get(line.sku, 0) + max(0, line.quantity)
-        stream.seek(0)
-    work = _Import(counter, terms, find_product, when_refused, stock)
-    for invoice in read_invoices(stream, terms, today):
+    with counter.database.reader() as connection:
+        taken_back = list_taken_back(connection)
+    cancellations = Cancellations(counter, terms, taken_back, restock=notes_stock)
+    work = _Import(counter, terms, when_refused, notes_stock, cancellations)
+    for invoice in read_invoices(stream, terms, counter.clock.today()):
         for _ in range(len(invoice.lines) + len(invoice.refused)):
             work.summary.lines += 1
             progress.advance()
@@ -122,11 +117,7 @@ def _take_invoice(work: _Import, invoice: Sequence[FileLine]) -> None:
     back = [line for line in invoice if line.quantity < 0]
     sold = [line for line in invoice if line.quantity > 0]
     if sold:
-        try:
-            work.waiting.append((sold, _sale_of(work, sold)))
-        except Refused as refused:
-            for line in sold:
-                _refuse(work, line.number, refused.refusal)
+        work.waiting.append(sold)
         if len(work.waiting) >= INVOICES_TOGETHER:
             _send(work)
     if back:
@@ -134,16 +125,20 @@ def _take_invoice(work: _Import, invoice: Sequence[FileLine]) -> None:
         _take_back(work, back)
 
 
-def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
-    """Make one invoice's command. Raises: Refused, where a product can't be added."""
-    # The same product at the same price is one line; tax is rounded per line.
+def _merge(sold: Sequence[FileLine]) -> dict[tuple[str, int, int], int]:
+    """Add up by sku, price and tax: that is one line of a sale, for tax is rounded per line."""
     merged: dict[tuple[str, int, int], int] = {}
     for line in sold:
         key = line.sku, line.price_minor, line.tax_ppm
         merged[key] = merged.get(key, 0) + line.quantity
+    return merged
+
+
+def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
+    """Make one invoice's command. Raises: Refused, where a product can't be added."""
     lines = tuple(
         PastLine(_product(work, sku, sold), quantity, price, tax_ppm)
-        for (sku, price, tax_ppm), quantity in merged.items()
+        for (sku, price, tax_ppm), quantity in _merge(sold).items()
     )
     first = sold[0]
     asked = RecordPastSale(
@@ -152,14 +147,15 @@ def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
         first.email,
         None if first.email is None else fold_email(first.email),
         lines,
-        takes_stock=bool(work.stock),
+        notes_stock=work.notes_stock,
     )
-    return Command(RecordPastSaleOperation(work.terms), asked, _key("sale", first.reference))
+    # No key: the reference is what it is known by, and what was refused may come in corrected.
+    return Command(RecordPastSaleOperation(work.terms), asked)
 
 
 def _product(work: _Import, sku: str, lines: list[FileLine]) -> int:
     """Find a product by its sku, or add it as the file shows it. Raises: Refused."""
-    number = work.products.get(sku) or work.find_product(sku)
+    number = work.products.get(sku) or _find_product(work, sku)
     if number is None:
         line = next(line for line in lines if line.sku == sku)
         name = line.name
@@ -169,20 +165,28 @@ def _product(work: _Import, sku: str, lines: list[FileLine]) -> int:
         if added.refusal is not None and added.refusal.code == "name_taken":
             name = clean_product_name(f"{name[:180]} [{sku}]")
             added = _add_product(work, line, name)
-        if added.refusal is not None:
+        if added.refusal is None:
+            number = int(from_json(added.body)["id"])
+            work.names.add(fold_name(name))
+            work.summary.products += 1
+        # Another import of the same file may have added it just now.
+        elif added.refusal.code != "sku_taken" or (number := _find_product(work, sku)) is None:
             raise Refused(added.refusal)
-        number = int(from_json(added.body)["id"])
-        work.names.add(fold_name(name))
-        work.summary.products += 1
     work.products[sku] = number
     return number
+
+
+def _find_product(work: _Import, sku: str) -> int | None:
+    with work.counter.database.reader() as connection:
+        found = list_products(connection, sku=sku, limit=1)
+    return found[0].id if found else None
 
 
 def _add_product(work: _Import, line: FileLine, name: str) -> Outcome:
     asked = AddProduct(
         name=name,
         sku=line.sku,
-        stock=work.stock.get(line.sku, 0),
+        stock=0,
         price_minor=line.price_minor,
         tax_ppm=line.tax_ppm,
         tax_inclusive=False,
@@ -192,86 +196,70 @@ def _add_product(work: _Import, line: FileLine, name: str) -> Outcome:
     return work.counter.door.ask_now(Command(AddProductOperation(work.terms), asked))
 
 
+def _find_sales(work: _Import, invoices: Sequence[list[FileLine]]) -> Mapping[str, ImportedSale]:
+    references = [lines[0].reference for lines in invoices]
+    with work.counter.database.reader() as connection:
+        return find_imported_sales(connection, references) if references else {}
+
+
 def _send(work: _Import) -> None:
-    """Record the invoices that wait, and remember what can be taken back."""
+    """Record the invoices that wait and aren't in the book; remember what can be taken back."""
     waiting, work.waiting = work.waiting, []
-    outcomes = work.counter.door.submit_many(command for _, command in waiting)
-    for (lines, command), outcome in zip(waiting, outcomes, strict=True):
-        if outcome.refusal is not None:
-            for line in lines:
-                _refuse(work, line.number, outcome.refusal)
+    known = _find_sales(work, waiting)
+    asked: list[tuple[list[FileLine], Command]] = []
+    refused: dict[int, Refusal] = {}
+    """By an invoice's first line."""
+    for lines in waiting:
+        if lines[0].reference in known:
             continue
-        reply: dict[str, Any] = from_json(outcome.body)
-        if outcome.replayed:
-            work.summary.lines_already_there += len(lines)
-        else:
+        try:
+            asked.append((lines, _sale_of(work, lines)))
+        except Refused as error:
+            refused[lines[0].number] = error.refusal
+    new: set[int] = set()
+    outcomes = work.counter.door.submit_many(command for _, command in asked)
+    for (lines, _), outcome in zip(asked, outcomes, strict=True):
+        if outcome.refusal is None:
+            new.add(lines[0].number)
+            reply: dict[str, Any] = from_json(outcome.body)
             work.summary.sales += 1
             work.summary.lines_sold += len(lines)
             work.summary.sold_minor += parse_amount(reply["final_amount"], reply["currency"])
-        skus = {number: sku for sku, number in work.products.items()}
-        for place, part in enumerate(command.input.lines, start=1):
-            key = lines[0].customer, skus[part.product_id], part.unit_price_minor
-            kept = _Bought(int(reply["id"]), place, part.quantity)
-            work.bought.setdefault(key, []).append(kept)
+        elif outcome.refusal.code != "reference_taken":
+            refused[lines[0].number] = outcome.refusal
+    there = _find_sales(work, waiting) if asked else known
+    for lines in waiting:
+        first = lines[0]
+        refusal = refused.get(first.number)
+        if refusal is None and not _is_this(lines, there[first.reference]):
+            refusal = unfit("its invoice is in the book with other lines, or of another day")
+        if refusal is not None:
+            for line in lines:
+                _refuse(work, line.number, refusal)
+            continue
+        if first.number not in new:
+            work.summary.lines_already_there += len(lines)
+        work.cancellations.remember(first.customer, there[first.reference])
+
+
+def _is_this(lines: Sequence[FileLine], sale: ImportedSale) -> bool:
+    """Tell whether a sale in the book is what the file has under its reference."""
+    kept = {(line.sku, line.unit_price_minor, line.tax_ppm): line.quantity for line in sale.lines}
+    first = lines[0]
+    return (kept, sale.sold_on, sale.email) == (_merge(lines), first.sold_on, first.email)
 
 
 def _take_back(work: _Import, lines: list[FileLine]) -> None:
-    """Refund what a cancellation takes back, from the newest sale that it can be about."""
-    returned = 0
-    is_news = False
-    refunds: dict[int, dict[int, int]] = {}
+    taken = work.cancellations.take_back(lines)
+    work.summary.refunds += taken.refunds
+    work.summary.refunded_minor += taken.refunded_minor
     for line in lines:
-        wanted = -line.quantity
-        bought = work.bought.get((line.customer, line.sku, line.price_minor), [])
-        if sum(kept.left for kept in bought) < wanted:
-            _refuse(work, line.number, _not_sold())
-            continue
-        returned += 1
-        for kept in reversed(bought):
-            taken = min(wanted, kept.left)
-            if taken:
-                kept.left -= taken
-                wanted -= taken
-                parts = refunds.setdefault(kept.purchase, {})
-                parts[kept.line] = parts.get(kept.line, 0) + taken
-    for purchase, parts in refunds.items():
-        first = lines[0]
-        asked = GiveRefund(
-            purchase,
-            None,
-            restock=bool(work.stock),
-            reason=f"cancelled by {first.reference}",
-            refunded_on=first.sold_on,
-            is_imported=True,
-            reference=first.reference,
-            lines=tuple(sorted(parts.items())),
-        )
-        key = _key("refund", f"{first.reference}.{purchase}")
-        outcome = work.counter.door.ask_now(Command(GiveRefundOperation(work.terms), asked, key))
-        if outcome.refusal is not None:
-            _refuse(work, first.number, outcome.refusal)
-            is_news = True
-            continue
-        if outcome.replayed:
-            continue
-        is_news = True
-        reply: dict[str, Any] = from_json(outcome.body)
-        work.summary.refunds += 1
-        work.summary.refunded_minor += parse_amount(reply["refund_amount"], reply["currency"])
-    if is_news:
-        work.summary.lines_returned += returned
-    else:
-        work.summary.lines_already_there += returned
-
-
-def _key(kind: str, reference: str) -> str:
-    """Make the key under which an invoice is brought in once, however often it is tried."""
-    return f"import.{kind}.{reference.encode().hex()}"
-
-
-def _not_sold() -> Refusal:
-    reason = "it takes back what this file has not sold"
-    return Refusal("sale_line_unfit", details={"reason": reason})
+        if (refusal := taken.refused.get(line.number)) is not None:
+            _refuse(work, line.number, refusal)
+        elif line.number in taken.already_there:
+            work.summary.lines_already_there += 1
+        else:
+            work.summary.lines_returned += 1
 
 
 def _refuse(work: _Import, number: int, refusal: Refusal) -> None:

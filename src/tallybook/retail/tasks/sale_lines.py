@@ -112,7 +112,7 @@ def _invoice(together: Iterable[_Read]) -> FileInvoice:
     refused = [(read.number, read.refusal) for read in together if read.refusal is not None]
     lines = [read.line for read in together if read.line is not None]
     if any(read.spoils for read in together):
-        spoilt = _unfit("another line of its invoice can't be read")
+        spoilt = unfit("another line of its invoice can't be read")
         refused += [(line.number, spoilt) for line in lines]
         lines = []
     return FileInvoice(tuple(lines), tuple(sorted(refused, key=lambda told: told[0])))
@@ -138,12 +138,12 @@ def _read_line(line: CsvLine, terms: CounterTerms, today: date) -> FileLine | Re
     sold_on = _read_date(values.get("sold_on", ""), today)
     quantity = values.get("quantity", "")
     if not _QUANTITY.match(quantity) or abs(int(quantity)) > STOCK_MAX:
-        raise Refused(_unfit("its quantity is no whole number"))
+        raise Refused(unfit("its quantity is no whole number"))
     if int(quantity) == 0:
-        return _unfit("its quantity is zero")
+        return unfit("its quantity is zero")
     price = parse_amount(values.get("unit_price", ""), terms.currency, param="unit_price")
     if price <= 0:
-        return _unfit("its price is zero" if price == 0 else "its price is negative")
+        return unfit("its price is zero" if price == 0 else "its price is negative")
     email = values.get("customer_email")
     sku = clean_sku(values.get("sku", ""))
     return FileLine(
@@ -170,5 +170,6 @@ def _read_date(text: str, today: date) -> date:
     return sold_on
 
 
-def _unfit(reason: str) -> Refusal:
+def unfit(reason: str) -> Refusal:
+    """Refuse a line of a file for a reason that goes on `it can't be sold as it stands`."""
     return Refusal("sale_line_unfit", details={"reason": reason})
