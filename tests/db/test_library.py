@@ -126,6 +126,20 @@ def test_closing_waits_for_money_in_the_air(book_url: str, tmp_path: Path) -> No
     assert code_of(lambda: book.perform_advance(ACCOUNT, 100)) == "shutting_down"
 
 
+def test_closing_one_book_waits_for_none_of_another(book_url: str, tmp_path: Path) -> None:
+    bank = Bank("txn_1", seconds=1)
+    other = tallybook.open(f"sqlite:///{tmp_path / 'other.db'}", home=tmp_path / "other")
+    with (
+        tallybook.open(book_url, home=tmp_path / "home", processor=bank) as book,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        book.create_customer("Ada", "ada@example.com", bank_accounts=[ACCOUNT])
+        paid = threads.submit(book.perform_advance, ACCOUNT, 100)
+        assert bank.was_asked.wait(30)
+        other.close()
+        assert paid.result() == "txn_1"
+
+
 def test_closing_ends_a_run_between_two_items(book_url: str, tmp_path: Path) -> None:
     bank, today = Bank("txn_1", "txn_2", seconds=1), datetime.now(UTC).date()
     book = tallybook.open(book_url, home=tmp_path / "home", processor=bank)

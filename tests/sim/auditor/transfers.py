@@ -36,6 +36,8 @@ class TransferAudit:
         self.is_matched = False
         """Whether the run that is on has given orphans to the unknowns they name."""
         self.covered: set[int] = set()
+        self.identified: set[int] = set()
+        """Days that complete reports cover in which every row tells whose it is. Source: P6."""
         self.complete_days: list[int] = []
 
     # -- what happened
@@ -101,6 +103,7 @@ class TransferAudit:
         }
         complete = whole and owed <= shown
         since = max([day - WINDOW + 1, *(d for d in self.complete_days if d < day)])
+        told: dict[tuple[str, str], set[tuple[str, str, int]]] = {}
         for row in rows:
             txn, result = row["transaction_id"], row["result"]
             happened = date.fromisoformat(row["date"]).toordinal() if row.get("date") else day
@@ -116,9 +119,14 @@ class TransferAudit:
                 content = row["direction"], row["account"], cents(row["amount"])
                 self.identities.setdefault(txn, content)
                 self.contents.setdefault((txn, result), set()).add(content)
+                told.setdefault((txn, result), set()).add(content)
         if complete:
             self.complete_days.append(day)
-            self.covered |= set(range(day - WINDOW + 1, day + 1))
+            window = set(range(day - WINDOW + 1, day + 1))
+            self.covered |= window
+            # A row that is shown with two contents is two transfers, of which one is not known.
+            if len(told) == len(shown) and all(len(each) == 1 for each in told.values()):
+                self.identified |= window
         return complete
 
     def settle(self) -> None:
@@ -232,7 +240,7 @@ class TransferAudit:
         """Time out what reports should have shown, and let go of what was held. Source: P5, A9."""
         for ident, transfer in self.transfers.items():
             is_clear = not transfer["confirmed"] and transfer["txn"] not in self.contested
-            is_over = self._is_over(transfer, day) and is_clear
+            is_over = self._is_over(transfer, day, self.covered) and is_clear
             if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
                 transfer["state"] = "timed_out"
                 transfer["held"] = transfer["direction"] == "debit"
@@ -258,15 +266,15 @@ class TransferAudit:
         is_open = transfer["state"] == "unknown" and not transfer["collided"]
         if is_open and any(at >= transfer["day"] - 1 for at, _, _ in self.unexplained()):
             return
-        if is_open and self._is_over(transfer, day):
+        if is_open and self._is_over(transfer, day, self.identified):
             transfer["state"] = "not_executed"
             transfer["absent"] = True
             transfer["reached"].add("unknown absent from identifying reports")
 
-    def _is_over(self, transfer: dict[str, Any], day: int) -> bool:
+    def _is_over(self, transfer: dict[str, Any], day: int, covered: set[int]) -> bool:
         """Tell whether reports cover every day on which a transfer can have been shown."""
         sent = transfer["day"]
-        return day >= sent + 6 and all(d in self.covered for d in range(sent, sent + 6))
+        return day >= sent + 6 and all(d in covered for d in range(sent, sent + 6))
 
     # -- what it comes to
 

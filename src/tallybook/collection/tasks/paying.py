@@ -113,6 +113,8 @@ async def look_for_reply(
 
 
 async def finish_running() -> None:
-    """Wait for everything that was begun: called before the door is closed."""
-    while _running:
-        await asyncio.gather(*_running, return_exceptions=True)
+    """Wait for everything that was begun here: called before the door is closed."""
+    loop = asyncio.get_running_loop()
+    # Another book of this process has a loop of its own, and waits for what it began.
+    while ours := [task for task in _running if task.get_loop() is loop]:
+        await asyncio.gather(*ours, return_exceptions=True)
