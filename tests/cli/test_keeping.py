@@ -87,6 +87,11 @@ def test_a_book_is_copied_anchored_and_brought_back(tmp_path: Path) -> None:
     assert run("anchor", "anchors.jsonl", cwd=tmp_path).returncode == 0
     verified = run("verify", "--anchor", "anchors.jsonl", cwd=tmp_path)
     assert (verified.returncode, "1 anchors" in verified.stdout) == (0, True)
+    assert "and the reports as they came and" in verified.stdout
+    (tmp_path / "billing-data" / "master.key").rename(tmp_path / "kept.key")
+    without = run("verify", cwd=tmp_path)
+    assert (without.returncode, "There is no key at" in without.stdout) == (0, True)
+    (tmp_path / "kept.key").rename(tmp_path / "billing-data" / "master.key")
     refused = run("restore", "copy.db", cwd=tmp_path)
     assert (refused.returncode, "not overwritten" in refused.stderr) == (3, True)
     restored = run("restore", "copy.db", "--database", "again.db", cwd=tmp_path)
