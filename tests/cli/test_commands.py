@@ -254,7 +254,7 @@ def test_a_file_of_advances_is_brought_in_once(advances: Path, tmp_path: Path) -
         "refused       2",
         "all           4",
     ]
-    assert "line 4: The amount is not one" in first.stdout
+    assert "line 4: The amount must be a positive decimal" in first.stdout
     assert (tmp_path / "refused.csv").read_text().splitlines()[2].startswith("5,bank_account_not")
     again = run("import", "advances", str(advances), cwd=tmp_path)
     assert "were in the book already      2" in again.stdout
