@@ -210,7 +210,11 @@ def _runs_again(right: Wrong) -> Wrong:
 
 def _always_fresh(right: Wrong) -> Wrong:
     drawn = iter(range(10**9))
-    return lambda intake, customer, what: right(intake, customer, [*what, next(drawn)])
+
+    def identities(intake: Any, given: Any, said: Any, *times: Any) -> Any:
+        return right(intake, replace(given, source_id=None), [*said, str(next(drawn))], *times)
+
+    return identities
 
 
 def _only_exact(right: Wrong) -> Wrong:
@@ -336,7 +340,7 @@ BUGS: list[Bug] = [
     Bug("interest is earned before it is paid", ["loans.rules.books:earned_interest"],
         _interest_first),
     Bug("a loan is delinquent a week late", ["loans.rules.books:delinquent_on"], _a_week_late),
-    Bug("the same message makes a second bill", ["bills.operations.taking:_identity"],
+    Bug("the same message makes a second bill", ["bills.operations.taking:_identities"],
         _always_fresh),
     Bug("a part payment is lost", ["bills.rules.paying:_choose"], _only_exact),
     Bug("a payment before its bill is lost", ["bills.rules.paying:_choose"], _bills_first_heard),

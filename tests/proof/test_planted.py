@@ -39,3 +39,10 @@ def test_a_bug_is_planted_for_a_while_only() -> None:
         assert totals.round_half_up(1, 2) == 0
     assert totals.round_half_up is right
     assert totals.round_half_up(1, 2) == 1
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_every_bug_has_its_place(bug: Bug) -> None:
+    """What it replaces may have been renamed since the day on which it was last planted."""
+    with bug.planted():
+        pass
