@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -187,6 +187,16 @@ def test_a_write_that_outlasts_the_stop_is_told_as_unknown(tmp_path: Path) -> No
         assert book.execute("SELECT count(*) FROM customers").fetchone() == (1,)
 
 
+def answered_while_stopping(server: Server, bank: SlowProcessor, answer: Future[Any]) -> Any:
+    """Stop the server while the Processor is being asked; gives what its client then hears."""
+    assert bank.was_asked.wait(30)
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert not answer.done()
+    bank.may_answer.set()
+    return answer.result(30)
+
+
 def test_a_slow_processors_answer_is_waited_for(tmp_path: Path) -> None:
     """Whoever stops the server while money is being asked for still hears what became of it."""
     with SlowProcessor() as bank, serve("--processor", bank.url, cwd=tmp_path) as server:
@@ -195,12 +205,7 @@ def test_a_slow_processors_answer_is_waited_for(tmp_path: Path) -> None:
         asked = {"dst_bank_account": "12345678", "amount": "1200.00"}
         with ThreadPoolExecutor(1) as client:
             answer = client.submit(server.ask, "POST", "/api/v1/advances", asked)
-            assert bank.was_asked.wait(30)
-            server.process.send_signal(signal.SIGTERM)
-            time.sleep(0.5)
-            assert not answer.done()
-            bank.may_answer.set()
-            status, advance = answer.result(30)
+            status, advance = answered_while_stopping(server, bank, answer)
         assert server.process.wait(30) == 0
     assert (status, advance["transaction_id"]) == (201, "txn_1")
 
@@ -237,12 +242,7 @@ def test_a_requested_run_ends_once_the_calls_in_the_air_are_answered(tmp_path: P
         ):
             body = {"business_date": prepare_debits(server, bank)}
             answer = client.submit(server.ask, "POST", "/api/v1/runs", body)
-            assert bank.was_asked.wait(30)
-            server.process.send_signal(signal.SIGTERM)
-            time.sleep(0.5)
-            assert not answer.done()
-            bank.may_answer.set()
-            status, refused = answer.result(30)
+            status, refused = answered_while_stopping(server, bank, answer)
             assert (status, refused["code"]) == (503, "shutting_down")
             assert server.process.wait(30) == 0
         assert debit_states(tmp_path / "billing.db") == ["accepted"] * 2

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tallybook.collection.tasks import run as run_task
-from tallybook.collection.tasks.paying import finish_running
 from tallybook.collection.tasks.requests import request_report, request_run
 from tallybook.collection.tasks.run import run_day
+from tallybook.collection.tasks.stopping import finish_running
 from tallybook.entrypoints.progress import StopWhen
 from tallybook.kernel.progress import Stopped
 from tallybook.kernel.refusal import Refused

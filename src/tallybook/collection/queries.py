@@ -30,6 +30,7 @@ from tallybook.processor.model import (
     Transfer,
     TransferState,
 )
+from tallybook.processor.queries import UNAPPLIED, WITH_NEWS
 from tallybook.processor.rules import IN_FLIGHT
 from tallybook.processor.store import (
     FACTS,
@@ -50,19 +51,18 @@ _R = REPORTS_TABLE.c
 # Word for word what the partial indexes say: neither database proves it of a parameter.
 _OPEN = text("transfers.state IN ('intent', 'accepted', 'unknown')")
 _HELD = text("transfers.held")
-_UNAPPLIED = text("NOT report_facts.applied")
 
 
 # -- for the daily run: made once, for to put one together takes longer than to run it ---------
 
 _UNSETTLED = (
     select_rows(TRANSFERS.rows)
-    .where(_T.transaction_id.in_(select(_F.transaction_id).where(_UNAPPLIED)))
+    .where(_T.transaction_id.in_(WITH_NEWS))
     .order_by(_T.subject_id, _T.installment_number, _T.id)
 )
-_UNAPPLIED_COUNT = select(func.count()).select_from(FACTS_TABLE).where(_UNAPPLIED)
+_UNAPPLIED_COUNT = select(func.count()).select_from(FACTS_TABLE).where(UNAPPLIED)
 _ORPHANS = select_rows(FACTS.rows).where(
-    _UNAPPLIED, ~select(_T.id).where(_T.transaction_id == _F.transaction_id).exists()
+    UNAPPLIED, ~select(_T.id).where(_T.transaction_id == _F.transaction_id).exists()
 )
 _IN_FLIGHT = select_rows(TRANSFERS.rows).where(_T.state == bindparam("state"), _OPEN)
 _OPEN_DAYS = select(_T.sent_on).where(_OPEN, _T.state == TransferState.ACCEPTED.value).distinct()

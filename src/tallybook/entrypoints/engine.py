@@ -20,7 +20,7 @@ from tallybook.collection.operations.runs import DAILY
 from tallybook.collection.operations.sending import LEASE
 from tallybook.collection.queries import find_job
 from tallybook.collection.rules import Caps
-from tallybook.collection.tasks.paying import finish_running
+from tallybook.collection.tasks.stopping import finish_running
 from tallybook.collection.tasks.switch import SendingGuard
 from tallybook.customers.model import account_context
 from tallybook.customers.store import BANK_ACCOUNTS_TABLE

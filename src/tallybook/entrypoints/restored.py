@@ -66,25 +66,23 @@ def hold_sending(door: Door, database: Database, clock: Clock, *, reason: str, b
         raise Refused(outcome.refusal)
 
 
-def hold_if_restored(engine: Anchored) -> bool:
+def hold_if_restored(engine: Anchored) -> None:
     """Hold sending where the anchor file knows more of this book than the book does itself.
 
     It is held once for that: from then on the file knows that the book is this copy, so that a
     person may let sending go on.
-
-    Returns: whether it does.
     """
     path = engine.settings.anchor_path
     if not path.exists():
-        return False
+        return
     try:
         anchors = read_anchors(path)
     except (AnchorError, OSError):
         _log.exception("the anchor file can't be read")
-        return False
+        return
     with engine.database.reader() as connection:
         if not is_behind(connection, anchors):
-            return False
+            return
         sending = find_sending(connection)
     # Where `restore` has made the copy it is held already.
     if sending is None or sending.state is not SendingState.RECONCILING:
@@ -92,7 +90,6 @@ def hold_if_restored(engine: Anchored) -> bool:
         reason = "the anchor file knows more than this book: it is a restored copy"
         hold_sending(engine.door, engine.database, engine.clock, reason=reason, by="tallybook")
     write_anchor(engine)
-    return True
 
 
 def write_anchor(engine: Anchored) -> None:

@@ -46,13 +46,13 @@ _COMPLETE = (
     )
     .order_by(_R.report_on, _R.id)
 )
-_UNAPPLIED = select(_F.transaction_id).where(
-    # As the partial index has it.
-    text("NOT report_facts.applied")
-)
+UNAPPLIED = text("NOT report_facts.applied")
+"""Word for word what the partial index says: neither database proves it of a parameter."""
+WITH_NEWS = select(_F.transaction_id).where(UNAPPLIED)
+"""The transactions of which a report says something that nothing was settled with."""
 _TELLING_ACCOUNTS = (
     select(_F.transaction_id)
-    .where(_F.transaction_id.in_(_UNAPPLIED), _F.account_hash.is_not(None))
+    .where(_F.transaction_id.in_(WITH_NEWS), _F.account_hash.is_not(None))
     .limit(1)
 )
 

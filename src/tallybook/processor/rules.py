@@ -46,6 +46,9 @@ MOVES: Mapping[TransferState, frozenset[TransferState]] = {
 LIVE = frozenset({_S.INTENT, _S.ACCEPTED, _S.UNKNOWN, _S.TIMED_OUT, _S.SUCCEEDED})
 """At most one such transfer per plan row. Source: A10."""
 
+COLLIDED = "transaction_id_collision"
+"""The reason of a transfer that was answered with another's id, and is unknown for that."""
+
 CONTESTED = "transaction_id_contested"
 """The reason of a transfer whose id another was answered with too: its rows may be the other's."""
 
@@ -131,22 +134,22 @@ def join_facts(known: Fact, fact: Fact) -> Fact:
         (known.account_hash, fact.account_hash),
         (known.direction, fact.direction),
     ]
-    differs = any(None not in each and each[0] != each[1] for each in said)
     amount, account, direction = (one if one is not None else other for one, other in said)
-    happened_on = min(fact.happened_on, known.happened_on)
-    joined = replace(
+    if any(None not in each and each[0] != each[1] for each in said):
+        account = SHOWN_OTHERWISE
+    is_same = (amount, account, direction) == tuple(before for before, _ in said)
+    return replace(
         known,
         first_on=min(fact.first_on, known.first_on),
-        happened_on=happened_on,
+        happened_on=min(fact.happened_on, known.happened_on),
         not_before=min(fact.not_before, known.not_before),
+        # Only what it says and when it happened is folded; a day on which it was shown before may
+        # prove something about the reports in between.
+        applied=known.applied and is_same and fact.happened_on >= known.happened_on,
         amount_minor=amount,
-        account_hash=SHOWN_OTHERWISE if differs else account,
+        account_hash=account,
         direction=direction,
     )
-    # Only what it says and when it happened is folded; a day on which it was shown before may prove
-    # something about the reports in between.
-    is_same = joined == replace(known, first_on=joined.first_on, not_before=joined.not_before)
-    return joined if is_same else replace(joined, applied=False)
 
 
 def judge_report(*, ended: bool, missing_count: int) -> ReportState:

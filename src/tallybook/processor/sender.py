@@ -97,7 +97,6 @@ class Sender:
         instant on record, which is what others go by. Whichever ends first counts. Source: P3.
         """
         deadline = asked_at + self._lease_seconds
-
         is_late = False
 
         def may_send() -> bool:

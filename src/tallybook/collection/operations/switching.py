@@ -62,20 +62,18 @@ class SetSendingOperation:
         if command.only_from is not None and before != command.only_from:
             return Decision(value=before)
         is_hold = command.state is SendingState.RECONCILING
-        lost = command.lost_from, command.lost_until
-        if before is not None and command.state is not SendingState.OPEN:
-            lost = _widened(before, command)
         after = Sending(
             name=SWITCH,
             state=command.state,
             reason=command.reason,
             changed_by=command.by,
             changed_at=moment.now,
-            lost_from=lost[0],
-            lost_until=lost[1],
+            lost_from=command.lost_from,
+            lost_until=command.lost_until,
         )
-        if before is not None and before.state is SendingState.STOPPED and is_hold:
-            after = replace(before, lost_from=lost[0], lost_until=lost[1])
+        if before is not None and command.state is not SendingState.OPEN:
+            stands = is_hold and before.state is SendingState.STOPPED
+            after = _with_what_was_lost(before if stands else after, before, command)
         waiting = view.rows(OPEN_ITEMS_ABOUT, RESTORED_ABOUT)
         added: list[tuple[Any, Any]] = [] if before else [(SENDING, after)]
         changed: list[tuple[Any, Any]] = [(SENDING, after)] if before else []
@@ -96,11 +94,11 @@ class SetSendingOperation:
         )
 
 
-def _widened(before: Sending, command: SetSending) -> tuple[date | None, date | None]:
-    """Tell the lost interval: what was lost before is not found by losing more."""
+def _with_what_was_lost(after: Sending, before: Sending, command: SetSending) -> Sending:
+    """Widen the lost interval: what was lost before is not found by losing more."""
     firsts = [day for day in (before.lost_from, command.lost_from) if day is not None]
     lasts = [day for day in (before.lost_until, command.lost_until) if day is not None]
-    return min(firsts, default=None), max(lasts, default=None)
+    return replace(after, lost_from=min(firsts, default=None), lost_until=max(lasts, default=None))
 
 
 _VERBS = {

@@ -17,7 +17,7 @@ from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import ItemKind, OperatorItem, Transfer, TransferState
-from tallybook.processor.rules import CONTESTED, IN_FLIGHT, MOVES
+from tallybook.processor.rules import COLLIDED, CONTESTED, IN_FLIGHT, MOVES
 from tallybook.processor.store import (
     FACTS_OF,
     ITEMS,
@@ -192,10 +192,6 @@ def _answered(before: Transfer, command: RecordAnswer) -> Transfer:
             said = command.reason
             reason = f"said: {said}" if said in NOT_ATTEMPTED else said
             return replace(before, state=_S.REJECTED, reason=reason)
-
-
-COLLIDED = "transaction_id_collision"
-"""Why a transfer is unknown that was answered with another's id."""
 
 
 @frozen

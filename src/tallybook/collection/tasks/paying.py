@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
 
 from tallybook.ambient.clock import Clock
 from tallybook.ambient.liveness import this_process
 from tallybook.collection.operations.credits import BeginPayout, BeginPayoutOperation
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.sending import SendOrder, expire_intents, send_and_record
+from tallybook.collection.tasks.stopping import see_through
 from tallybook.collection.tasks.switch import refuse_while_stopped
 from tallybook.kernel.frozen import replace
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command, Outcome
-
-T = TypeVar("T")
 
 COMPLETION_SECONDS = 90
 """How long a copy of a request waits for the first one's reply: longer than any lease."""
@@ -28,8 +26,6 @@ LOOK_SECONDS = 1
 
 NO_REPLY = "null"
 """The body of an outcome that answers nobody."""
-
-_running: set[asyncio.Task[Any]] = set()
 
 
 async def pay_out(context: CollectionContext, command: Command) -> Outcome:
@@ -43,15 +39,6 @@ async def pay_out(context: CollectionContext, command: Command) -> Outcome:
     """
     refuse_while_stopped(context.sending, context.database, (command.key,))
     return await see_through(_run(context, command))
-
-
-async def see_through(work: Coroutine[Any, Any, T]) -> T:
-    """Do work to its end, also where whoever asked for it goes away."""
-    task = asyncio.create_task(work)
-    # The loop itself keeps only a weak hold of its tasks.
-    _running.add(task)
-    task.add_done_callback(_running.discard)
-    return await asyncio.shield(task)
 
 
 async def pay_out_credit(
@@ -110,11 +97,3 @@ async def look_for_reply(
         except TimeoutError:
             await stand_in()
     raise Refused(Refusal("outcome_unknown"))
-
-
-async def finish_running() -> None:
-    """Wait for everything that was begun here: called before the door is closed."""
-    loop = asyncio.get_running_loop()
-    # Another book of this process has a loop of its own, and waits for what it began.
-    while ours := [task for task in _running if task.get_loop() is loop]:
-        await asyncio.gather(*ours, return_exceptions=True)

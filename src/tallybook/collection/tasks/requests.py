@@ -17,11 +17,14 @@ from tallybook.collection.operations.requests import (
     CompleteRequest,
 )
 from tallybook.collection.tasks.context import CollectionContext
-from tallybook.collection.tasks.paying import see_through
 from tallybook.collection.tasks.reports import take_report
 from tallybook.collection.tasks.run import run_day
 from tallybook.collection.tasks.settling import settle
-from tallybook.collection.tasks.stopping import UntilStopping, refuse_when_stopping
+from tallybook.collection.tasks.stopping import (
+    UntilStopping,
+    refuse_when_stopping,
+    see_through,
+)
 from tallybook.collection.views import report_view
 from tallybook.kernel.progress import NO_PROGRESS
 from tallybook.kernel.refusal import Refusal, Refused

@@ -1,10 +1,38 @@
-"""Ending long work early where the program stops: between two items, with nothing half done."""
+"""What the program owes to work under way when it stops.
+
+What was begun is done to its end; what is long ends early, between two items.
+"""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.kernel.progress import Progress
 from tallybook.kernel.refusal import Refusal, Refused
+
+T = TypeVar("T")
+
+_running: set[asyncio.Task[Any]] = set()
+
+
+async def see_through(work: Coroutine[Any, Any, T]) -> T:
+    """Do work to its end, also where whoever asked for it goes away."""
+    task = asyncio.create_task(work)
+    # The loop itself keeps only a weak hold of its tasks.
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    return await asyncio.shield(task)
+
+
+async def finish_running() -> None:
+    """Wait for everything that was begun here: called before the door is closed."""
+    loop = asyncio.get_running_loop()
+    # Another book of this process has a loop of its own, and waits for what it began.
+    while ours := [task for task in _running if task.get_loop() is loop]:
+        await asyncio.gather(*ours, return_exceptions=True)
 
 
 def refuse_when_stopping(context: CollectionContext) -> None:

@@ -12,7 +12,8 @@ from pydantic_core import to_json
 
 from tallybook.ambient.clock import Clock
 from tallybook.collection.tasks.insisting import record_surely
-from tallybook.collection.tasks.paying import look_for_reply, see_through
+from tallybook.collection.tasks.paying import look_for_reply
+from tallybook.collection.tasks.stopping import see_through
 from tallybook.db.engine import Database
 from tallybook.loans.model import Loan, Payment, PaymentStatus
 from tallybook.loans.operations.paying import MakePayment

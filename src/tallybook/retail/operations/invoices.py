@@ -106,17 +106,14 @@ class RecordMailingOperation:
         added: Rows = []
         changed: Rows = []
         before = view.row(MAIL_CURSORS, CURSOR)
-        is_whole = command.event_seq is not None
-        if command.event_seq is None:
-            pass
-        elif before is None:
-            added.append((MAIL_CURSORS, MailCursor(CURSOR, command.event_seq)))
-        elif command.event_seq > before.event_seq:
-            changed.append((MAIL_CURSORS, MailCursor(CURSOR, command.event_seq)))
+        read_to = command.event_seq
+        if read_to is not None and (before is None or read_to > before.event_seq):
+            cursor = MailCursor(CURSOR, read_to)
+            (added if before is None else changed).append((MAIL_CURSORS, cursor))
         failed = 0
         for attempt in command.attempts:
             known = view.row(INVOICE_RETRIES, attempt.purchase_number)
-            if known is None and attempt.problem is None and is_whole:
+            if known is None and attempt.problem is None and read_to is not None:
                 continue
             failed += attempt.problem is not None
             row = InvoiceRetry(
