@@ -77,10 +77,12 @@ def test_a_text_is_prepared_once(
     assert found.fetchone() == (1,)
 
 
-def test_a_nul_is_refused_and_not_taken_for_an_end(pipeline: Pipeline) -> None:
+def test_a_nul_is_refused_and_not_taken_for_an_end(
+    pipeline: Pipeline, connection: psycopg.Connection[tuple[object, ...]]
+) -> None:
     with pytest.raises(psycopg.DataError, match="NUL"):
         pipeline.run([Statement(ADD, (b"1", b"one")), Statement(ADD, (b"2", b"t\0wo"))])
-    assert pipeline.run([COUNT]) == [[(0,)]]
+    assert connection.closed, "a part of it may be on its way"
 
 
 def test_neither_side_waits_for_the_other_when_both_have_much_to_say(pipeline: Pipeline) -> None:

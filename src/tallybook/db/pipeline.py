@@ -8,7 +8,7 @@ one stands on what psycopg offers below its cursors: libpq (`psycopg.pq`) and it
 from __future__ import annotations
 
 import selectors
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -22,6 +22,9 @@ from tallybook.kernel.frozen import frozen
 
 SILENCE_SECONDS = 65
 """How long a server may say nothing, a little longer than one statement may take."""
+
+EARLY_BYTES = 4096
+"""How much is gathered before the server gets it though there is more to come."""
 
 Rows = list[tuple[Any, ...]]
 
@@ -63,19 +66,25 @@ class Pipeline:
         """Let go of what waits for the connection, which stays open."""
         self._waiting.close()
 
-    def run(self, statements: Sequence[Statement]) -> list[Rows]:
+    def run(self, statements: Iterable[Statement]) -> list[Rows]:
         """Send statements and give the rows of each, in order.
+
+        They may be made while they are sent: the server works on the first ones meanwhile.
 
         Raises: psycopg.Error: what the first of them to fail said, and none after it was run;
             OperationalError where the connection is gone, or the server has stopped answering.
             The connection is closed then, and where what was prepared on it fits no longer.
         """
-        if any(0 in value for each in statements for value in each.parameters):
-            # libpq would take it for the end of the parameter.
-            raise psycopg.DataError("PostgreSQL keeps no text with a NUL in it")
         try:
             self._libpq.enter_pipeline_mode()
-            sent = [self.send(statement) for statement in statements]
+            sent: list[Sent] = []
+            unflushed = 0
+            for statement in statements:
+                sent.append(self.send(statement))
+                unflushed += sum(map(len, statement.parameters))
+                if unflushed > EARLY_BYTES:
+                    self.flush()
+                    unflushed = 0
             self._libpq.pipeline_sync()
             self.flush()
             answers, failed = self.receive(sent)
@@ -92,7 +101,10 @@ class Pipeline:
         return answers
 
     def send(self, statement: Statement) -> Sent:
-        """Put a statement on its way."""
+        """Put a statement on its way. Raises: psycopg.DataError where it has a NUL in it."""
+        if any(0 in value for value in statement.parameters):
+            # libpq would take it for the end of the parameter.
+            raise psycopg.DataError("PostgreSQL keeps no text with a NUL in it")
         name = self._prepared.get(statement.text)
         is_new = name is None
         if name is None:
