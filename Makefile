@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 WORKERS ?= 3
+SPARE ?= 0
 ARGS ?=
 SCALE ?= 1
 BIN := .venv/bin
@@ -51,8 +52,10 @@ serve: install ## serve the API on http://127.0.0.1:8000 (ARGS=... for options)
 	@$(BIN)/tallybook serve $(ARGS)
 
 test: install ## run the tests on SQLite and on a real PostgreSQL (WORKERS=3, ARGS='-k name', ARGS=--everything)
-	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --spare $(SPARE) $(ARGS)
 
+# Where the tests are done sooner than this, more books are simulated until then. Units: seconds.
+check: SPARE = 400
 check: lint types imports test ## everything that must hold: lint, types, imports, tests on both databases
 
 # Not part of the check: watching every line makes a test two or three times as slow. It can't see

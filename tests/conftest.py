@@ -8,12 +8,15 @@ one database asks for it by name: `sqlite_url`, `postgres_url`, `sqlite_book_url
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
+from _pytest.terminal import TerminalReporter
 from hypothesis import settings
 
 from tests.memory import keep_files_in_memory
@@ -25,6 +28,7 @@ settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True
 settings.register_profile("explore", max_examples=2_000, deadline=None, print_blob=True)
 settings.load_profile("ci")
 
+_BEGAN_AT = "TALLYBOOK_TEST_BEGAN_AT"
 _shared_server = pytest.StashKey[Server]()
 
 PLAYED_ON_POSTGRES = 10
@@ -38,10 +42,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="do all of what takes long, and play every worked example on PostgreSQL as well",
     )
+    parser.addoption(
+        "--spare",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="go on with more simulated books until so many seconds after the start",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave most played weeks to SQLite: what they show is in rules that know no database."""
+    """Put what fills the time that is left to the end, and leave most played weeks to SQLite.
+
+    What those show is in rules that know no database.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("spare") is not None)
     if config.getoption("--everything"):
         return
     played = [
@@ -61,6 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("TALLYBOOK_")]:
         if not name.startswith("TALLYBOOK_TEST_"):
             del os.environ[name]  # what somebody has set for their own book must not reach a test
+    os.environ.setdefault(_BEGAN_AT, str(time.time()))  # the workers inherit it
     is_worker = hasattr(config, "workerinput")
     has_workers = config.getoption("dist", "no") != "no"
     if is_worker or not has_workers or config.option.collectonly or os.environ.get(URL_VARIABLE):
@@ -79,6 +95,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if server is not None:
         del os.environ[URL_VARIABLE]
         server.remove()
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Say how much was done of what depends on the time."""
+    done: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        done.update(dict(value for name, value in report.user_properties if name == "done"))
+    for what, count in sorted(done.items()):
+        terminalreporter.write_line(f"{what}: {count}")
 
 
 def pytest_report_header() -> str | None:
@@ -191,6 +216,13 @@ def book_url(request: pytest.FixtureRequest) -> str:
 def everything(pytestconfig: pytest.Config) -> bool:
     """Whether a test does all it can, or what a minute allows."""
     return bool(pytestconfig.getoption("--everything"))
+
+
+@pytest.fixture
+def is_time_left(pytestconfig: pytest.Config, everything: bool) -> Callable[[], bool]:
+    """Tell whether a test that is marked `spare` may go on with what it would like to do."""
+    until = float(os.environ[_BEGAN_AT]) + float(pytestconfig.getoption("--spare") or 0)
+    return lambda: everything or time.time() < until
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import ast
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,12 @@ from tests.sim.rare import OFTEN, missed
 STEPS = 100
 SQLITE_SEEDS = range(1, 71)
 POSTGRES_SEEDS = range(1, 9)
+SEEDS_WANTED = 300
+"""How many are played on each database where there is time."""
 PARTS = 4
+SPARE_PARTS = 3
+"""As many as `make test` has workers: each of them has something to go on with."""
+ON_SQLITE, ON_POSTGRES = "books simulated on SQLite", "books simulated on PostgreSQL"
 
 
 @pytest.fixture(scope="module")
@@ -32,22 +38,56 @@ def postgresql(databases: Databases) -> Iterator[Book]:
         yield book
 
 
-def play_all(book: Book, seeds: range) -> Counter[str]:
-    reached: Counter[str] = Counter()
-    for seed in seeds:
-        told = play(book, seed, STEPS)
-        assert told.wrong == [], told.again
-        reached += told.reached
-    return reached
+Done = Callable[[str, object], None]
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_simulated_books_come_to_rest_on_sqlite(sqlite: Book, part: int) -> None:
-    assert missed(play_all(sqlite, SQLITE_SEEDS[part::PARTS]), OFTEN) == []
+def test_simulated_books_come_to_rest_on_sqlite(
+    sqlite: Book, part: int, record_property: Done
+) -> None:
+    reached: Counter[str] = Counter()
+    seeds = SQLITE_SEEDS[part::PARTS]
+    for seed in seeds:
+        reached += play_well(sqlite, seed)
+    assert missed(reached, OFTEN) == []
+    record_property("done", (ON_SQLITE, len(seeds)))
 
 
-def test_simulated_books_come_to_rest_on_postgresql(postgresql: Book) -> None:
-    play_all(postgresql, POSTGRES_SEEDS)
+def test_simulated_books_come_to_rest_on_postgresql(
+    postgresql: Book, record_property: Done
+) -> None:
+    for seed in POSTGRES_SEEDS:
+        play_well(postgresql, seed)
+    record_property("done", (ON_POSTGRES, len(POSTGRES_SEEDS)))
+
+
+@pytest.mark.spare
+@pytest.mark.parametrize("part", range(SPARE_PARTS))
+def test_more_books_come_to_rest_while_there_is_time(
+    sqlite: Book,
+    postgresql: Book,
+    part: int,
+    is_time_left: Callable[[], bool],
+    record_property: Done,
+) -> None:
+    played: Counter[str] = Counter()
+    here = range(SQLITE_SEEDS.stop + part, SEEDS_WANTED + 1, SPARE_PARTS)
+    there = range(POSTGRES_SEEDS.stop + part, SEEDS_WANTED + 1, SPARE_PARTS)
+    for seeds in zip_longest(here, there):
+        for book, seed, name in zip(
+            (sqlite, postgresql), seeds, (ON_SQLITE, ON_POSTGRES), strict=True
+        ):
+            if seed is not None and is_time_left():
+                play_well(book, seed)
+                played[name] += 1
+    for done in played.items():
+        record_property("done", done)
+
+
+def play_well(book: Book, seed: int) -> Counter[str]:
+    told = play(book, seed, STEPS)
+    assert told.wrong == [], told.again
+    return told.reached
 
 
 def test_the_same_seed_tells_the_same_story_on_both_databases(
