@@ -20,7 +20,8 @@ from tallybook.retail.operations.invoices import MAIL_LEASE
 from tallybook.retail.queries.reads import list_refunds
 from tallybook.retail.store import PRODUCTS_TABLE, PURCHASES_TABLE, REFUND_ITEMS_TABLE
 from tallybook.retail.tasks.catalogue import import_products
-from tallybook.retail.tasks.invoices import ATTEMPTS_MAX, Send, mail_invoices, send_to_spool
+from tallybook.retail.tasks.invoices import ATTEMPTS_MAX, mail_invoices
+from tallybook.retail.tasks.mails import Send, send_to_spool
 from tallybook.retail.tasks.past_sales import SalesSummary, import_sales
 from tests.selling import Shop, assert_book_is_clean, done
 from tests.serving import Parts

@@ -22,15 +22,8 @@ from tallybook.retail.operations.invoices import (
 )
 from tallybook.retail.operations.purchases import RecordPurchase, RecordPurchaseOperation
 from tallybook.retail.tasks import invoices
-from tallybook.retail.tasks.invoices import (
-    ATTEMPTS_MAX,
-    InvoiceMailer,
-    Send,
-    mail_invoices,
-    send_by_smtp,
-    send_to_spool,
-    write_invoice,
-)
+from tallybook.retail.tasks.invoices import ATTEMPTS_MAX, InvoiceMailer, mail_invoices
+from tallybook.retail.tasks.mails import Send, send_by_smtp, send_to_spool, write_invoice
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command, Outcome
 from tallybook.writer.transact import refused

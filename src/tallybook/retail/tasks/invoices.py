@@ -8,20 +8,15 @@ not at all; its Message-ID is the same both times.
 from __future__ import annotations
 
 import logging
-import os
 import smtplib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from functools import partial
-from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from pydantic_core import from_json
 from sqlalchemy import Connection, select
@@ -45,7 +40,7 @@ from tallybook.retail.operations.invoices import (
 from tallybook.retail.operations.purchases import PURCHASE_RECORDED
 from tallybook.retail.queries.reads import Sold, find_purchase
 from tallybook.retail.store import INVOICE_RETRIES_TABLE, MAIL_CURSORS_TABLE, PURCHASES_TABLE
-from tallybook.retail.views.receipts import receipt_html, receipt_text
+from tallybook.retail.tasks.mails import Send, write_invoice
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command
 from tallybook.writer.store import EVENTS
@@ -56,7 +51,6 @@ TOGETHER = 200
 """Mails between two notes of how far it got; after a crash at most these go twice."""
 ATTEMPTS_MAX = 12
 """With doubling pauses from a minute on: about three days."""
-TIMEOUT_SECONDS = 20
 FAILURES_IN_A_ROW = 3
 """After so many failures of the server's the rest of a pass waits untried, and loses no try by it:
 a server that hangs holds up each mail."""
@@ -67,9 +61,6 @@ NOTE_PAUSE_SECONDS = 1.0
 
 _ITS_OWN = smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, smtplib.SMTPNotSupportedError
 """What one mail is refused for, and the next may not be."""
-
-Send = Callable[[EmailMessage], None]
-"""Sends one mail. Raises: OSError, smtplib.SMTPException."""
 
 
 class MailCounter(Protocol):
@@ -89,78 +80,6 @@ class MailCounter(Protocol):
     def clock(self) -> Clock:
         """What time it is."""
         ...
-
-
-def send_to_spool(folder: Path) -> Send:
-    """Make a sender that writes each mail into a folder, under its receipt number."""
-
-    def send(message: EmailMessage) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = f"invoice-{message['X-Receipt-Number']}.eml"
-        draft = folder / f".{name}"
-        with draft.open("wb") as stream:
-            stream.write(message.as_bytes(policy=SMTP))
-            stream.flush()
-            # What is noted as sent must be there after a crash of the machine as well.
-            os.fsync(stream.fileno())
-        draft.replace(folder / name)
-        _sync_folder(folder)
-
-    return send
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def send_by_smtp(url: str) -> Send:
-    """Make a sender that hands each mail to a server: `smtp://` with STARTTLS, or `smtps://`."""
-    parts = urlsplit(url)
-    host, is_tls = parts.hostname or "localhost", parts.scheme == "smtps"
-
-    def send(message: EmailMessage) -> None:
-        kind = smtplib.SMTP_SSL if is_tls else smtplib.SMTP
-        port = parts.port or (465 if is_tls else 25)
-        with kind(host, port, timeout=TIMEOUT_SECONDS) as server:
-            if not is_tls and server.has_extn("starttls"):
-                server.starttls()
-            if parts.username:
-                _log_in(server, unquote(parts.username), unquote(parts.password or ""))
-            server.send_message(message)
-
-    return send
-
-
-def _log_in(server: smtplib.SMTP, user: str, password: str) -> None:
-    """Log in. A server that knows no logins fails for all mails, not for this one."""
-    try:
-        server.login(user, password)
-    except smtplib.SMTPNotSupportedError as error:
-        raise smtplib.SMTPException(str(error)) from error
-
-
-def write_invoice(
-    purchase: Purchase, items: Sequence[PurchaseItem], sender: str, shop: str
-) -> EmailMessage:
-    """Write the invoice of a purchase as a mail, in text and HTML.
-
-    Raises: any Exception where the address is one that no header can hold.
-    """
-    message = EmailMessage()
-    message["From"] = sender
-    # One recipient, whatever signs are in the address.
-    name, _, domain = (purchase.customer_email or "").rpartition("@")
-    message["To"] = Address(username=name, domain=domain)
-    message["Subject"] = f"{shop}: receipt {purchase.number}"
-    message["Message-ID"] = f"<{purchase.subject_id}@tallybook.invalid>"
-    message["X-Receipt-Number"] = str(purchase.number)
-    message.set_content(receipt_text(purchase, items))
-    message.add_alternative(receipt_html(purchase, items), subtype="html")
-    return message
 
 
 @dataclass(slots=True)

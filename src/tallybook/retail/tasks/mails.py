@@ -1,0 +1,92 @@
+"""One invoice as a mail, and its two ways out: a folder, or a mail server. Source: R10."""
+
+from __future__ import annotations
+
+import os
+import smtplib
+from collections.abc import Callable, Sequence
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from tallybook.retail.model import Purchase, PurchaseItem
+from tallybook.retail.views.receipts import receipt_html, receipt_text
+
+TIMEOUT_SECONDS = 20
+
+Send = Callable[[EmailMessage], None]
+"""Sends one mail. Raises: OSError, smtplib.SMTPException."""
+
+
+def write_invoice(
+    purchase: Purchase, items: Sequence[PurchaseItem], sender: str, shop: str
+) -> EmailMessage:
+    """Write the invoice of a purchase as a mail, in text and HTML.
+
+    Raises: any Exception where the address is one that no header can hold.
+    """
+    message = EmailMessage()
+    message["From"] = sender
+    # One recipient, whatever signs are in the address.
+    name, _, domain = (purchase.customer_email or "").rpartition("@")
+    message["To"] = Address(username=name, domain=domain)
+    message["Subject"] = f"{shop}: receipt {purchase.number}"
+    message["Message-ID"] = f"<{purchase.subject_id}@tallybook.invalid>"
+    message["X-Receipt-Number"] = str(purchase.number)
+    message.set_content(receipt_text(purchase, items))
+    message.add_alternative(receipt_html(purchase, items), subtype="html")
+    return message
+
+
+def send_to_spool(folder: Path) -> Send:
+    """Make a sender that writes each mail into a folder, under its receipt number."""
+
+    def send(message: EmailMessage) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = f"invoice-{message['X-Receipt-Number']}.eml"
+        draft = folder / f".{name}"
+        with draft.open("wb") as stream:
+            stream.write(message.as_bytes(policy=SMTP))
+            stream.flush()
+            # What is noted as sent must be there after a crash of the machine as well.
+            os.fsync(stream.fileno())
+        draft.replace(folder / name)
+        _sync_folder(folder)
+
+    return send
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def send_by_smtp(url: str) -> Send:
+    """Make a sender that hands each mail to a server: `smtp://` with STARTTLS, or `smtps://`."""
+    parts = urlsplit(url)
+    host, is_tls = parts.hostname or "localhost", parts.scheme == "smtps"
+
+    def send(message: EmailMessage) -> None:
+        kind = smtplib.SMTP_SSL if is_tls else smtplib.SMTP
+        port = parts.port or (465 if is_tls else 25)
+        with kind(host, port, timeout=TIMEOUT_SECONDS) as server:
+            if not is_tls and server.has_extn("starttls"):
+                server.starttls()
+            if parts.username:
+                _log_in(server, unquote(parts.username), unquote(parts.password or ""))
+            server.send_message(message)
+
+    return send
+
+
+def _log_in(server: smtplib.SMTP, user: str, password: str) -> None:
+    """Log in. A server that knows no logins fails for all mails, not for this one."""
+    try:
+        server.login(user, password)
+    except smtplib.SMTPNotSupportedError as error:
+        raise smtplib.SMTPException(str(error)) from error
