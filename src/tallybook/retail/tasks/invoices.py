@@ -50,7 +50,7 @@ _log = logging.getLogger("tallybook.invoices")
 TOGETHER = 200
 """Mails between two notes of how far it got; after a crash at most these go twice."""
 ATTEMPTS_MAX = 12
-"""With doubling pauses from a minute on: about three days."""
+"""With doubling pauses from a minute on: about a day and a half."""
 FAILURES_IN_A_ROW = 3
 """After so many failures of the server's the rest of a pass waits untried, and loses no try by it:
 a server that hangs holds up each mail."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import smtplib
+import ssl
 from collections.abc import Callable, Sequence
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -66,17 +67,36 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+class PasswordInClear(smtplib.SMTPException):
+    """The server takes the password only where anybody on the way could read it."""
+
+
 def send_by_smtp(url: str) -> Send:
-    """Make a sender that hands each mail to a server: `smtp://` with STARTTLS, or `smtps://`."""
+    """Make a sender that hands each mail to a server: `smtp://` with STARTTLS, or `smtps://`.
+
+    A password goes only to a server whose certificate this machine trusts. Without one, and with
+    `smtp://`, any encryption is taken: whoever could show a false certificate could offer none.
+    """
     parts = urlsplit(url)
     host, is_tls = parts.hostname or "localhost", parts.scheme == "smtps"
+    tls = ssl.create_default_context()
+    if not is_tls and not parts.username:
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+
+    def connect() -> smtplib.SMTP:
+        if is_tls:
+            return smtplib.SMTP_SSL(host, parts.port or 465, timeout=TIMEOUT_SECONDS, context=tls)
+        return smtplib.SMTP(host, parts.port or 25, timeout=TIMEOUT_SECONDS)
 
     def send(message: EmailMessage) -> None:
-        kind = smtplib.SMTP_SSL if is_tls else smtplib.SMTP
-        port = parts.port or (465 if is_tls else 25)
-        with kind(host, port, timeout=TIMEOUT_SECONDS) as server:
-            if not is_tls and server.has_extn("starttls"):
-                server.starttls()
+        with connect() as server:
+            # What the server can do is known only once it was greeted.
+            server.ehlo_or_helo_if_needed()
+            is_safe = is_tls or server.has_extn("starttls")
+            if not is_tls and is_safe:
+                server.starttls(context=tls)
+            if parts.username and not is_safe:
+                raise PasswordInClear
             if parts.username:
                 _log_in(server, unquote(parts.username), unquote(parts.password or ""))
             server.send_message(message)

@@ -1,0 +1,103 @@
+"""Mails on their way out: to a server, encrypted or not, and into a folder. R10."""
+
+import ssl
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tallybook.retail.tasks.mails import PasswordInClear, send_by_smtp
+from tests.mail_server import MailServer, mail_server
+
+LOGIN = "AUTH PLAIN " + b64encode(b"\0till\0pass word").decode()
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    """Encrypts as 127.0.0.1, by a certificate of its own that nobody trusts yet."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name.from_rfc4514_string("CN=mail")
+    today = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (tmp_path / "certificate").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (tmp_path / "key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    return context
+
+
+@pytest.fixture
+def trusted(tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """Let this machine trust that certificate."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate"))
+    return tls
+
+
+def a_mail() -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"] = "till@example.org", "a@example.org"
+    message.set_content("what was bought")
+    return message
+
+
+def with_login(mail: MailServer, scheme: str = "smtp") -> str:
+    return f"{scheme}://till:pass%20word@127.0.0.1:{mail.port}"
+
+
+@pytest.mark.parametrize("in_clear", [False, True])
+def test_a_password_goes_only_under_starttls(trusted: ssl.SSLContext, in_clear: bool) -> None:
+    """Also where the server would take it in clear: anybody on the way could read it."""
+    with mail_server(MailServer(tls=trusted, logins_in_clear=in_clear)) as mail:
+        send_by_smtp(with_login(mail))(a_mail())
+    assert (mail.recipients, mail.logins) == (["a@example.org"], [LOGIN])
+    assert [line[:4].upper() for line in mail.heard_in_clear] == ["EHLO", "STAR"]
+
+
+def test_without_tls_no_password_goes() -> None:
+    with mail_server(MailServer(logins_in_clear=True)) as mail, pytest.raises(PasswordInClear):
+        send_by_smtp(with_login(mail))(a_mail())
+    assert (mail.taken, mail.logins) == ([], [])
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_password_goes_to_nobody_else(tls: ssl.SSLContext, scheme: str) -> None:
+    """A certificate that this machine does not trust may be anybody's."""
+    server = MailServer(tls=tls, tls_from_the_start=scheme == "smtps")
+    with mail_server(server) as mail, pytest.raises(ssl.SSLCertVerificationError):
+        send_by_smtp(with_login(mail, scheme))(a_mail())
+    assert (mail.taken, mail.logins) == ([], [])
+
+
+def test_tls_from_the_start(trusted: ssl.SSLContext) -> None:
+    with mail_server(MailServer(tls=trusted, tls_from_the_start=True)) as mail:
+        send_by_smtp(with_login(mail, "smtps"))(a_mail())
+    assert (mail.recipients, mail.logins) == (["a@example.org"], [LOGIN])
+    assert mail.heard_in_clear == []
+
+
+def test_without_a_password_any_certificate_is_better_than_none(tls: ssl.SSLContext) -> None:
+    """The relay of a machine signs its own. Whoever could be it could offer no TLS as well."""
+    with mail_server(MailServer(tls=tls)) as mail:
+        send_by_smtp(mail.url)(a_mail())
+    assert mail.recipients == ["a@example.org"]
+    assert [line[:4].upper() for line in mail.heard_in_clear] == ["EHLO", "STAR"]
