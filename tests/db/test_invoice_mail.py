@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 from typing import cast
@@ -12,9 +11,8 @@ import pytest
 
 from tallybook.ambient.clock import Clock
 from tallybook.db.engine import Database
-from tallybook.kernel.frozen import replace
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.retail.model import CounterTerms, Purchase
+from tallybook.retail.model import CounterTerms
 from tallybook.retail.operations.invoices import (
     MAIL_LEASE,
     ClaimMailingOperation,
@@ -23,19 +21,13 @@ from tallybook.retail.operations.invoices import (
 from tallybook.retail.operations.purchases import RecordPurchase, RecordPurchaseOperation
 from tallybook.retail.tasks import invoices
 from tallybook.retail.tasks.invoices import ATTEMPTS_MAX, InvoiceMailer, mail_invoices
-from tallybook.retail.tasks.mails import Send, send_by_smtp, send_to_spool, write_invoice
+from tallybook.retail.tasks.mails import Send, send_by_smtp, send_to_spool
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command, Outcome
 from tallybook.writer.transact import refused
 from tests.mail_server import MailServer, mail_server
 from tests.selling import Shop, assert_book_is_clean, done
 from tests.serving import Parts, wait_until
-
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-PURCHASE = Purchase(
-    1, "ab" * 16, None, None, "USD", 100, 0, 0, 100, 100, None, "", "none", 1,
-    NOON.date(), NOON, None, False, None, "",
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -108,12 +100,6 @@ def test_an_address_that_breaks_a_parser_holds_up_nobody_else(
         assert [line.getMessage()[:37] for line in told] == [
             "the invoice of receipt 2 is given up:"
         ]
-
-
-def test_an_odd_address_is_one_recipient() -> None:
-    """`a,b@c.org` would be two by its looks."""
-    mail = write_invoice(replace(PURCHASE, customer_email="a,b@c.org"), [], "till@example.org", "S")
-    assert [(to.username, to.domain) for to in mail["To"].addresses] == [("a,b", "c.org")]
 
 
 def test_a_server_that_knows_no_such_address_refuses_only_that_mail(

@@ -12,10 +12,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tallybook.retail.tasks.mails import PasswordInClear, send_by_smtp
+from tallybook.kernel.frozen import replace
+from tallybook.retail.model import Purchase
+from tallybook.retail.tasks.mails import PasswordInClear, send_by_smtp, write_invoice
 from tests.mail_server import MailServer, mail_server
 
 LOGIN = "AUTH PLAIN " + b64encode(b"\0till\0pass word").decode()
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+PURCHASE = Purchase(
+    1, "ab" * 16, None, None, "USD", 100, 0, 0, 100, 100, None, "", "none", 1,
+    NOON.date(), NOON, None, False, None, "",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -101,3 +108,22 @@ def test_without_a_password_any_certificate_is_better_than_none(tls: ssl.SSLCont
         send_by_smtp(mail.url)(a_mail())
     assert mail.recipients == ["a@example.org"]
     assert [line[:4].upper() for line in mail.heard_in_clear] == ["EHLO", "STAR"]
+
+
+def test_what_the_server_has_taken_has_gone() -> None:
+    """Whatever it says at parting: else each try would bring the buyer the invoice once more."""
+    with mail_server(MailServer(farewell="421 too busy")) as mail:
+        send_by_smtp(mail.url)(a_mail())
+    assert mail.recipients == ["a@example.org"]
+
+
+def test_a_mail_is_of_the_day_of_the_sale() -> None:
+    """So it is the same mail whenever it goes, and no server has to guess its date."""
+    mail = write_invoice(replace(PURCHASE, customer_email="a@example.org"), [], "till@b.org", "S")
+    assert mail["Date"].datetime == PURCHASE.recorded_at
+
+
+def test_an_odd_address_is_one_recipient() -> None:
+    """`a,b@c.org` would be two by its looks."""
+    mail = write_invoice(replace(PURCHASE, customer_email="a,b@c.org"), [], "till@example.org", "S")
+    assert [(to.username, to.domain) for to in mail["To"].addresses] == [("a,b", "c.org")]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import smtplib
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -34,6 +35,7 @@ def write_invoice(
     name, _, domain = (purchase.customer_email or "").rpartition("@")
     message["To"] = Address(username=name, domain=domain)
     message["Subject"] = f"{shop}: receipt {purchase.number}"
+    message["Date"] = purchase.recorded_at
     message["Message-ID"] = f"<{purchase.subject_id}@tallybook.invalid>"
     message["X-Receipt-Number"] = str(purchase.number)
     message.set_content(receipt_text(purchase, items))
@@ -89,7 +91,7 @@ def send_by_smtp(url: str) -> Send:
         return smtplib.SMTP(host, parts.port or 25, timeout=TIMEOUT_SECONDS)
 
     def send(message: EmailMessage) -> None:
-        with connect() as server:
+        with _until_done(connect()) as server:
             # What the server can do is known only once it was greeted.
             server.ehlo_or_helo_if_needed()
             is_safe = is_tls or server.has_extn("starttls")
@@ -102,6 +104,17 @@ def send_by_smtp(url: str) -> Send:
             server.send_message(message)
 
     return send
+
+
+@contextmanager
+def _until_done(server: smtplib.SMTP) -> Generator[smtplib.SMTP]:
+    """Take leave of a server. What it has taken it has, whatever it says then."""
+    try:
+        yield server
+    finally:
+        with suppress(OSError, smtplib.SMTPException):
+            server.quit()
+        server.close()
 
 
 def _log_in(server: smtplib.SMTP, user: str, password: str) -> None:
