@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from email.message import EmailMessage
 from pathlib import Path
 from typing import cast
@@ -10,8 +11,10 @@ from typing import cast
 import pytest
 
 from tallybook.ambient.clock import Clock
+from tallybook.collection.operations.switching import SET_SENDING, SetSending
 from tallybook.db.engine import Database
 from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.processor.model import SendingState
 from tallybook.retail.model import CounterTerms
 from tallybook.retail.operations.invoices import (
     MAIL_LEASE,
@@ -232,6 +235,59 @@ def test_a_stop_while_a_mail_hangs_forgets_none_before_it(
     run_pass(parts, lambda message: sent.append(str(message["To"])))
     goes_on.set()
     assert sent == [f"{number}@example.org" for number in range(4)]
+
+
+def set_sending(parts: Parts, state: SendingState, lost: date | None = None) -> None:
+    asked = SetSending(state, "a test", "ann", lost_from=lost, lost_until=lost)
+    assert parts.door.ask_now(Command(SET_SENDING, asked)).refusal is None
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_restored_copy_mails_nothing_until_it_may_send(
+    parts: Parts, shop: Shop, is_stopped: bool
+) -> None:
+    """What waited when the copy was made may have gone since. Source: R10, P9."""
+    sell_to(shop, *(f"waits{number}@example.org" for number in range(5)))
+    if is_stopped:
+        set_sending(parts, SendingState.STOPPED)
+    set_sending(parts, SendingState.RECONCILING, parts.clock.today())
+    sent: list[str] = []
+    for _ in range(5):
+        run_pass(parts, lambda message: sent.append(str(message["To"])))
+        sell_to(shop, "new@example.org")
+        parts.clock.advance(days=3)
+    assert sent == []
+    # All have their tries left, and none is too old: it was not for want of a mailer.
+    set_sending(parts, SendingState.OPEN)
+    for _ in range(2):
+        run_pass(parts, lambda message: sent.append(str(message["To"])))
+    assert sorted(sent) == [*["new@example.org"] * 5, *(f"waits{n}@example.org" for n in range(5))]
+    assert_book_is_clean(parts.database)
+
+
+def test_a_stop_of_debits_is_none_of_invoices(parts: Parts, shop: Shop) -> None:
+    sell_to(shop, "a@example.org")
+    set_sending(parts, SendingState.STOPPED)
+    sent: list[str] = []
+    run_pass(parts, lambda message: sent.append(str(message["To"])))
+    assert sent == ["a@example.org"]
+
+
+def test_what_nobody_waits_for_any_more_is_not_mailed(
+    parts: Parts, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A shop that goes without mail for a year has not a year of invoices to send."""
+    sell_to(shop, "a@example.org", "b@example.org")
+    parts.clock.advance(days=8)
+    sell_to(shop, "c@example.org")
+    parts.clock.advance(days=6)
+    sent: list[str] = []
+    caplog.set_level("INFO")
+    for _ in range(2):
+        run_pass(parts, lambda message: sent.append(str(message["To"])))
+    assert sent == ["c@example.org"]
+    told = [line.getMessage() for line in caplog.records if "too old" in line.getMessage()]
+    assert told == ["2 invoices are too old to be mailed, up to receipt 2"]
 
 
 @dataclass

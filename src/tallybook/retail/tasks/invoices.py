@@ -25,7 +25,9 @@ from tallybook.ambient.clock import Clock
 from tallybook.ambient.liveness import is_known_dead, this_process
 from tallybook.collection.queries import find_job
 from tallybook.db.engine import Database
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.refusal import Refused
+from tallybook.processor.queries import find_sending
 from tallybook.retail.model import Purchase, PurchaseItem
 from tallybook.retail.operations.invoices import (
     CURSOR,
@@ -54,6 +56,10 @@ ATTEMPTS_MAX = 12
 FAILURES_IN_A_ROW = 3
 """After so many failures of the server's the rest of a pass waits untried, and loses no try by it:
 a server that hangs holds up each mail."""
+TOO_OLD = timedelta(days=7)
+"""How long after a sale nobody begins to mail its invoice: mailing may have been off for a year."""
+RESTORED = "RestoredCopy"
+"""Why an invoice waits in a restored copy: the book that was lost may have mailed it."""
 IDLE_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
 NOTE_TRIES = 60
@@ -117,42 +123,52 @@ def mail_invoices(
     under_way.attempts.clear()
     now = counter.clock.now()
     with counter.database.reader() as connection:
-        numbers = _due(connection, now)[2]
-    if numbers and not _has_mailing(counter, holder):
+        due = _due(connection, now)
+    if due.numbers and not _has_mailing(counter, holder):
         return 0
     # Once more: who had the mailing before may just have noted what it sent.
     with counter.database.reader() as connection:
-        read, seq, numbers = _due(connection, now)
-        tries = _tries(connection, numbers)
-        sold = [found for number in numbers if (found := find_purchase(connection, number))]
+        due = _due(connection, now)
+        tries = _tries(connection, due.numbers)
+        sold = [found for number in due.numbers if (found := find_purchase(connection, number))]
+        sending = find_sending(connection)
+    # What was lost is accounted for when sending is started, and forgotten then.
+    failure = None if sending is None or sending.lost_from is None else RESTORED
     write = partial(write_invoice, sender=sender, shop=shop)
     may_go_on = partial(_has_mailing, counter, holder)
     is_whole = False
     try:
-        is_whole = _send_all(under_way, send, write, sold, tries, now, may_go_on)
+        is_whole = _send_all(
+            under_way, partial(_try, send, write), sold, tries, now, may_go_on, failure
+        )
     finally:
         if not is_whole and (sent := under_way.sent()):
             _note(counter, RecordMailing(None, sent), under_way.stop)
     if not is_whole:
         return 0
     # A pass over other people's events is noted only when it is long: noting is an event as well.
-    if under_way.attempts or read >= TOGETHER:
-        _note(counter, RecordMailing(seq, tuple(under_way.attempts)), under_way.stop)
-    return max(read, len(under_way.attempts))
+    if under_way.attempts or due.too_old or due.read >= TOGETHER:
+        _note(counter, RecordMailing(due.seq, tuple(under_way.attempts)), under_way.stop)
+    if due.too_old:
+        count, last = len(due.too_old), max(due.too_old)
+        _log.warning("%d invoices are too old to be mailed, up to receipt %d", count, last)
+    return max(due.read, len(under_way.attempts))
 
 
 def _send_all(
     under_way: Pass,
-    send: Send,
-    write: Callable[[Purchase, Sequence[PurchaseItem]], EmailMessage],
+    try_one: Callable[[Purchase, Sequence[PurchaseItem]], tuple[str | None, bool]],
     sold: Sequence[Sold],
     tries: Mapping[int, int],
     now: datetime,
     may_go_on: Callable[[], bool],
+    failure: str | None,
 ) -> bool:
-    """Try each mail, unless the server fails. Returns: whether it came to the end of them."""
-    failure: str | None = None
-    failures = 0
+    """Try each mail, unless the server fails, or nothing may go for a reason that is known before.
+
+    Returns: whether it came to the end of them.
+    """
+    failures = 0 if failure is None else FAILURES_IN_A_ROW
     for purchase, items in sold:
         if failures >= FAILURES_IN_A_ROW:
             again = now + timedelta(minutes=1)
@@ -160,7 +176,7 @@ def _send_all(
             continue
         if under_way.stop.is_set() or not may_go_on():
             return False
-        problem, is_servers = _try(send, partial(write, purchase, items), purchase.number)
+        problem, is_servers = try_one(purchase, items)
         failure, failures = (problem, failures + 1) if is_servers else (None, 0)
         next_at = None
         if problem is not None and tries.get(purchase.number, 0) + 1 < ATTEMPTS_MAX:
@@ -208,17 +224,23 @@ def _has_mailing(counter: MailCounter, holder: str) -> bool:
     return bool(counter.door.ask_now(Command(ClaimMailingOperation(), asked)).value)
 
 
-def _try(send: Send, write: Callable[[], EmailMessage], number: int) -> tuple[str | None, bool]:
+def _try(
+    send: Send,
+    write: Callable[[Purchase, Sequence[PurchaseItem]], EmailMessage],
+    purchase: Purchase,
+    items: Sequence[PurchaseItem],
+) -> tuple[str | None, bool]:
     """Write a mail and send it; gives what went wrong, in a word, and whether it is the server's.
 
     It is not where it answered, and would not have this one mail, or where there is no such mail.
     """
     try:
-        send(write())
+        send(write(purchase, items))
     except Exception as error:  # noqa: BLE001 - an address that breaks a parser is that mail's own
-        _log.warning("the invoice of receipt %d was not sent: %s", number, type(error).__name__)
+        name = type(error).__name__
+        _log.warning("the invoice of receipt %d was not sent: %s", purchase.number, name)
         is_servers = isinstance(error, (OSError, smtplib.SMTPException))
-        return type(error).__name__, is_servers and not isinstance(error, _ITS_OWN)
+        return name, is_servers and not isinstance(error, _ITS_OWN)
     return None, False
 
 
@@ -258,11 +280,20 @@ class InvoiceMailer:
                 self._stop.wait(IDLE_SECONDS)
 
 
-def _due(connection: Connection, now: datetime) -> tuple[int, int, list[int]]:
-    """Find the receipts to mail now: retries that are due, then what the log has after the cursor.
+@frozen
+class _Due:
+    read: int
+    """How many events were read."""
+    seq: int
+    """The cursor after this pass."""
+    numbers: Sequence[int]
+    """The receipts to mail now."""
+    too_old: Sequence[int]
+    """Receipts that nobody waits for any more."""
 
-    Returns: how many events were read, the cursor after this pass, and the receipt numbers.
-    """
+
+def _due(connection: Connection, now: datetime) -> _Due:
+    """Find what to mail now: retries that are due, then what the log has after the cursor."""
     cursor = select(MAIL_CURSORS_TABLE.c.event_seq).where(MAIL_CURSORS_TABLE.c.name == CURSOR)
     before = int(connection.execute(cursor).scalar() or 0)
     retries = (
@@ -285,7 +316,7 @@ def _due(connection: Connection, now: datetime) -> tuple[int, int, list[int]]:
         if row.type == PURCHASE_RECORDED:
             sold.append(int(from_json(row.body)["purchase_id"]))
     noted = INVOICE_RETRIES_TABLE.c.purchase_number
-    mailed = select(PURCHASES_TABLE.c.number).where(
+    mailed = select(PURCHASES_TABLE.c.number, PURCHASES_TABLE.c.recorded_at).where(
         PURCHASES_TABLE.c.number.in_(sold),
         PURCHASES_TABLE.c.customer_email.is_not(None),
         # Who bought elsewhere, long ago, has their invoice.
@@ -293,8 +324,10 @@ def _due(connection: Connection, now: datetime) -> tuple[int, int, list[int]]:
         # What a pass that was broken off has sent.
         PURCHASES_TABLE.c.number.not_in(select(noted).where(noted.in_(sold))),
     )
-    fresh = sorted(int(number) for number in connection.execute(mailed).scalars())
-    return read, seq, list(dict.fromkeys([*numbers, *fresh]))
+    fresh, too_old = [], []
+    for number, recorded_at in connection.execute(mailed.order_by(PURCHASES_TABLE.c.number)):
+        (too_old if recorded_at < now - TOO_OLD else fresh).append(number)
+    return _Due(read, seq, list(dict.fromkeys([*numbers, *fresh])), too_old)
 
 
 def _tries(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:
