@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallybook.kernel.frozen import replace
 from tallybook.retail.model import Purchase
-from tallybook.retail.tasks.mails import PasswordInClear, send_by_smtp, write_invoice
+from tallybook.retail.tasks.mails import PasswordInClear, send_by_smtp, send_to_spool, write_invoice
 from tests.mail_server import MailServer, mail_server
 
 LOGIN = "AUTH PLAIN " + b64encode(b"\0till\0pass word").decode()
@@ -127,3 +127,36 @@ def test_an_odd_address_is_one_recipient() -> None:
     """`a,b@c.org` would be two by its looks."""
     mail = write_invoice(replace(PURCHASE, customer_email="a,b@c.org"), [], "till@example.org", "S")
     assert [(to.username, to.domain) for to in mail["To"].addresses] == [("a,b", "c.org")]
+
+
+@pytest.mark.parametrize(
+    ("address", "to"),
+    [
+        ("anna@b\u00fccher.de", "anna@xn--bcher-kva.de"),
+        # By the older standard that would be strasse.de, which is somebody else's.
+        ("anna@stra\u00dfe.de", "anna@xn--strae-oqa.de"),
+        ("anna@Example.org", "anna@Example.org"),
+        ("anna@b\u00fc..de", "anna@b\u00fc..de"),
+    ],
+)
+def test_a_domain_of_any_script_has_a_form_that_every_server_knows(address: str, to: str) -> None:
+    mail = write_invoice(replace(PURCHASE, customer_email=address), [], "till@example.org", "S")
+    assert mail["To"].addresses[0].addr_spec == to
+
+
+def test_any_server_takes_a_mail_to_a_domain_of_any_script() -> None:
+    mail = write_invoice(
+        replace(PURCHASE, customer_email="anna@b\u00fccher.de"), [], "till@example.org", "S"
+    )
+    with mail_server() as server:
+        send_by_smtp(server.url)(mail)
+    assert server.recipients == ["anna@xn--bcher-kva.de"]
+
+
+def test_a_file_names_its_recipient_in_any_script(tmp_path: Path) -> None:
+    """An address in encoded words is none: no program delivers that."""
+    address = "\u0905\u0928@example.org"
+    mail = write_invoice(replace(PURCHASE, customer_email=address), [], "till@example.org", "S")
+    send_to_spool(tmp_path)(mail)
+    (file,) = tmp_path.iterdir()
+    assert f"To: {address}\r\n".encode() in file.read_bytes()

@@ -9,9 +9,11 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import idna
 
 from tallybook.retail.model import Purchase, PurchaseItem
 from tallybook.retail.views.receipts import receipt_html, receipt_text
@@ -33,7 +35,7 @@ def write_invoice(
     message["From"] = sender
     # One recipient, whatever signs are in the address.
     name, _, domain = (purchase.customer_email or "").rpartition("@")
-    message["To"] = Address(username=name, domain=domain)
+    message["To"] = Address(username=name, domain=_known_to_servers(domain))
     message["Subject"] = f"{shop}: receipt {purchase.number}"
     message["Date"] = purchase.recorded_at
     message["Message-ID"] = f"<{purchase.subject_id}@tallybook.invalid>"
@@ -41,6 +43,20 @@ def write_invoice(
     message.set_content(receipt_text(purchase, items))
     message.add_alternative(receipt_html(purchase, items), subtype="html")
     return message
+
+
+def _known_to_servers(domain: str) -> str:
+    """Write a domain of any script in the letters that every mail server knows, if it has them.
+
+    >>> _known_to_servers("bücher.de")
+    'xn--bcher-kva.de'
+    """
+    if domain.isascii():
+        return domain
+    try:
+        return idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError:
+        return domain
 
 
 def send_to_spool(folder: Path) -> Send:
@@ -51,7 +67,9 @@ def send_to_spool(folder: Path) -> Send:
         name = f"invoice-{message['X-Receipt-Number']}.eml"
         draft = folder / f".{name}"
         with draft.open("wb") as stream:
-            stream.write(message.as_bytes(policy=SMTP))
+            # An address can't be written in encoded words, as other parts of a header can.
+            is_plain = str(message["To"]).isascii()
+            stream.write(message.as_bytes(policy=SMTP if is_plain else SMTPUTF8))
             stream.flush()
             # What is noted as sent must be there after a crash of the machine as well.
             os.fsync(stream.fileno())
