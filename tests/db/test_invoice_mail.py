@@ -52,6 +52,10 @@ def sell_to(shop: Shop, *addresses: str) -> None:
         done(shop.sell([(1, 1)], 450, email=address))
 
 
+def receipts_in(folder: Path) -> set[str]:
+    return {path.name.split("-")[1] for path in folder.iterdir()}
+
+
 def run_pass(parts: Parts, send: Send) -> None:
     mail_invoices(parts, send, sender="till@example.org", shop="Shop")
 
@@ -96,9 +100,9 @@ def test_an_address_that_breaks_a_parser_holds_up_nobody_else(
     folder = tmp_path / "spool"
     for _ in range(ATTEMPTS_MAX):
         run_pass(parts, send_to_spool(folder))
-        assert {"invoice-1.eml", "invoice-3.eml"} <= {path.name for path in folder.iterdir()}
+        assert {"1", "3"} <= receipts_in(folder)
         parts.clock.advance(days=3)
-    if not (folder / "invoice-2.eml").exists():
+    if "2" not in receipts_in(folder):
         told = [line for line in caplog.records if line.levelname == "ERROR"]
         assert [line.getMessage()[:37] for line in told] == [
             "the invoice of receipt 2 is given up:"

@@ -160,3 +160,12 @@ def test_a_file_names_its_recipient_in_any_script(tmp_path: Path) -> None:
     send_to_spool(tmp_path)(mail)
     (file,) = tmp_path.iterdir()
     assert f"To: {address}\r\n".encode() in file.read_bytes()
+
+
+def test_a_book_brought_back_overwrites_no_file(tmp_path: Path) -> None:
+    """Receipt numbers of lost sales are given again; a file may be all that is left of one."""
+    for subject in ("ab" * 16, "cd" * 16, "cd" * 16):
+        sold = replace(PURCHASE, subject_id=subject, customer_email=f"{subject}@example.org")
+        send_to_spool(tmp_path)(write_invoice(sold, [], "till@example.org", "S"))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [f"invoice-1-{'ab' * 16}.eml", f"invoice-1-{'cd' * 16}.eml"]

@@ -60,11 +60,15 @@ def _known_to_servers(domain: str) -> str:
 
 
 def send_to_spool(folder: Path) -> Send:
-    """Make a sender that writes each mail into a folder, under its receipt number."""
+    """Make a sender that writes each mail into a folder, a file for each sale.
+
+    A receipt's number is not enough to name it: a book that is brought back gives it again.
+    """
 
     def send(message: EmailMessage) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = f"invoice-{message['X-Receipt-Number']}.eml"
+        subject_id = message["Message-ID"].strip("<>").partition("@")[0]
+        name = f"invoice-{message['X-Receipt-Number']}-{subject_id}.eml"
         draft = folder / f".{name}"
         with draft.open("wb") as stream:
             # An address can't be written in encoded words, as other parts of a header can.
