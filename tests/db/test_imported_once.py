@@ -12,7 +12,7 @@ from tallybook.retail.operations.products import (
     RetireProduct,
     RetireProductOperation,
 )
-from tallybook.retail.store import PRODUCTS_TABLE, REFUNDS_TABLE
+from tallybook.retail.store import PRODUCTS_TABLE, PURCHASES_TABLE, REFUNDS_TABLE
 from tallybook.retail.tasks.past_sales import SalesSummary
 from tallybook.writer.model import Command
 from tests.db.test_counter_files import TERMS, Told, bring
@@ -228,3 +228,42 @@ def test_a_shelf_may_be_full_or_oversold(parts: Parts, stock: bool) -> None:
         assert bring(parts, raw, Told(), stock=stock).lines_refused == 0
         assert stocks(parts) == [count]
     assert_book_is_clean(parts.database)
+
+
+def written(*lines: str) -> bytes:
+    """Write lines such as `A1 2026-01-01 c1 a@example.org` into a file; `-` is left empty."""
+    head = "reference,sold_on,customer,customer_email,sku,quantity,unit_price\n"
+    cells = (",".join("" if cell == "-" else cell for cell in line.split()) for line in lines)
+    return (head + "".join(f"{row},S{place},1,10\n" for place, row in enumerate(cells))).encode()
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "A1 2026-01-02 c1 asha@example.org",
+        "A1 2026-01-01 c2 asha@example.org",
+        "A1 2026-01-01 c1 bela@example.org",
+        "A1 2026-01-01 - bela@example.org",
+    ],
+)
+def test_an_invoice_is_of_one_day_and_one_customer(parts: Parts, second: str) -> None:
+    """Whole or not at all: nobody can tell whose it is, and it could never be put right."""
+    first, other = "A1 2026-01-01 c1 asha@example.org", "A2 2026-01-02 c2 bela@example.org"
+    told = Told()
+    summary = bring(parts, written(first, second, other), told)
+    assert lines_of(summary) == (1, 0, 0, 2)
+    assert told == [(2, "sale_line_unfit"), (3, "sale_line_unfit")]
+    corrected = bring(parts, written(first, first, other), Told())
+    assert lines_of(corrected) == (2, 0, 1, 0)
+    assert_book_is_clean(parts.database)
+
+
+def test_what_one_line_leaves_out_the_others_say(parts: Parts) -> None:
+    """Many programs write whose an invoice is into its first line, or its last, alone."""
+    lines = "A1 2026-01-01 - -", "A1 2026-01-01 c1 Asha@example.org", "A1 2026-01-01 - -"
+    same = "A1 2026-01-01 - asha@example.org"
+    assert lines_of(bring(parts, written(*lines, same), Told())) == (4, 0, 0, 0)
+    with parts.database.reader() as connection:
+        found = connection.execute(select(PURCHASES_TABLE.c.customer_email)).scalars().all()
+    assert found == ["Asha@example.org"]
+    assert lines_of(bring(parts, written(*lines, same), Told())) == (0, 0, 4, 0)

@@ -2,19 +2,19 @@
 
 What is nothing to sell (no quantity, a price of zero or less) is set aside by its kind, and told.
 A line that can't be read spoils its whole invoice: half of one would be recorded under its number,
-and the corrected one could never come in.
+and the corrected one could never come in. So does one of another day or customer than the others.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import BinaryIO
 
-from tallybook.customers.rules import clean_email
+from tallybook.customers.rules import clean_email, fold_email
 from tallybook.kernel.calendar import parse_date
-from tallybook.kernel.frozen import frozen
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.retail.model import CounterTerms
@@ -111,11 +111,36 @@ def _invoice(together: Iterable[_Read]) -> FileInvoice:
     together = list(together)
     refused = [(read.number, read.refusal) for read in together if read.refusal is not None]
     lines = [read.line for read in together if read.line is not None]
+    problem = _split_by(lines)
     if any(read.spoils for read in together):
-        spoilt = unfit("another line of its invoice can't be read")
-        refused += [(line.number, spoilt) for line in lines]
+        problem = "another line of its invoice can't be read"
+    if problem is not None:
+        refused += [(line.number, unfit(problem)) for line in lines]
         lines = []
-    return FileInvoice(tuple(lines), tuple(sorted(refused, key=lambda told: told[0])))
+    return FileInvoice(_filled_in(lines), tuple(sorted(refused, key=lambda told: told[0])))
+
+
+def _split_by(lines: Sequence[FileLine]) -> str | None:
+    """Tell in what the lines of an invoice differ, though it has only one."""
+    if len({line.sold_on for line in lines}) > 1:
+        return "the lines of its invoice are of several days"
+    names = {line.customer for line in lines} - {""}
+    emails = {fold_email(line.email) for line in lines if line.email is not None}
+    if len(names) > 1 or len(emails) > 1:
+        return "the lines of its invoice are of several customers"
+    return None
+
+
+def _filled_in(lines: Sequence[FileLine]) -> tuple[FileLine, ...]:
+    """Write into each line whose the invoice is: many programs tell that in one line alone."""
+    email = next((line.email for line in lines if line.email is not None), None)
+    customer = next((line.customer for line in lines if line.customer), email or "")
+    return tuple(
+        line
+        if (line.customer, line.email) == (customer, email)
+        else replace(line, customer=customer, email=email)
+        for line in lines
+    )
 
 
 def _read(line: CsvLine, terms: CounterTerms, today: date) -> _Read:
@@ -155,7 +180,7 @@ def _read_line(line: CsvLine, terms: CounterTerms, today: date) -> FileLine | Re
         price_minor=price,
         tax_ppm=tax_ppm_of(values.get("tax_percent", "0")),
         sold_on=sold_on,
-        customer=values.get("customer", email or ""),
+        customer=values.get("customer", ""),
         email=None if email is None else clean_email(email),
     )
 
