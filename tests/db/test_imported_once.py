@@ -12,7 +12,12 @@ from tallybook.retail.operations.products import (
     RetireProduct,
     RetireProductOperation,
 )
-from tallybook.retail.store import PRODUCTS_TABLE, PURCHASES_TABLE, REFUNDS_TABLE
+from tallybook.retail.store import (
+    PRODUCTS_TABLE,
+    PURCHASE_ITEMS_TABLE,
+    PURCHASES_TABLE,
+    REFUNDS_TABLE,
+)
 from tallybook.retail.tasks.past_sales import SalesSummary
 from tallybook.writer.model import Command
 from tests.db.test_counter_files import TERMS, Told, bring
@@ -192,8 +197,7 @@ def test_what_is_in_the_book_adds_no_product(parts: Parts) -> None:
 
 
 def set_stock(parts: Parts, count: int) -> None:
-    asked = Command(ChangeProductOperation(TERMS), ChangeProduct(1, stock=count))
-    assert parts.door.ask_now(asked).refusal is None
+    change(parts, ChangeProduct(1, stock=count))
 
 
 def test_the_stock_is_the_same_whichever_way_the_sales_came_in(parts: Parts) -> None:
@@ -228,6 +232,58 @@ def test_a_shelf_may_be_full_or_oversold(parts: Parts, stock: bool) -> None:
         assert bring(parts, raw, Told(), stock=stock).lines_refused == 0
         assert stocks(parts) == [count]
     assert_book_is_clean(parts.database)
+
+
+def items(parts: Parts) -> list[tuple[str, int, int]]:
+    """List what was sold: by which name, for how much, with how much tax."""
+    line = PURCHASE_ITEMS_TABLE.c
+    columns = select(line.name, line.amount_minor, line.tax_minor)
+    with parts.database.reader() as connection:
+        found = connection.execute(columns.order_by(line.purchase_number, line.line))
+        return [(name, amount, tax) for name, amount, tax in found]
+
+
+def change(parts: Parts, changes: ChangeProduct) -> None:
+    asked = Command(ChangeProductOperation(TERMS), changes)
+    assert parts.door.ask_now(asked).refusal is None
+
+
+TAXED = "reference,sku,name,quantity,unit_price,sold_on,tax_percent,tax_inclusive\n"
+
+
+def test_a_past_sale_is_as_the_file_has_it(parts: Parts) -> None:
+    """Whatever the product is called today, and however its price is meant. Source: R2, R3."""
+    line = "{},TEA,{},1,10.00,2020-01-01,10,{}\n"
+    raw = (TAXED + line.format("A1", "Tea", "no") + line.format("A2", "Old tea", "yes")).encode()
+    bring(parts, raw, Told())
+    change(parts, ChangeProduct(1, name="Tea of today", tax_inclusive=True))
+    late = (TAXED + line.format("A3", "Older tea", "no") + line.format("A4", "", "")).encode()
+    bring(parts, late, Told())
+    assert items(parts) == [
+        ("Tea", 1000, 100),
+        ("Old tea", 909, 91),
+        ("Older tea", 1000, 100),
+        # What the file does not say is as the product is.
+        ("Tea of today", 909, 91),
+    ]
+    assert_book_is_clean(parts.database)
+
+
+def test_prices_with_and_without_tax_are_several_lines(parts: Parts) -> None:
+    line = "A1,TEA,Tea,1,10.00,2020-01-01,10,{}\n"
+    told = Told()
+    mixed = "yes", "no", "yes"
+    assert lines_of(bring(parts, (TAXED + "".join(map(line.format, mixed))).encode(), told)) == (
+        (3, 0, 0, 0)
+    )
+    assert items(parts) == [("Tea", 1818, 182), ("Tea", 1000, 100)]
+    for again, there in ((mixed, 3), (("", "", ""), 3), (("yes", "", "no"), 3), (("no",) * 3, 0)):
+        raw = (TAXED + "".join(map(line.format, again))).encode()
+        assert lines_of(bring(parts, raw, told)) == (0, 0, there, 3 - there)
+    assert [code for _, code in told] == ["sale_line_unfit"] * 3
+    strange = (TAXED + line.format("perhaps").replace("A1", "A2")).encode()
+    assert lines_of(bring(parts, strange, told)) == (0, 0, 0, 1)
+    assert told[-1] == (2, "field_invalid")
 
 
 def written(*lines: str) -> bytes:

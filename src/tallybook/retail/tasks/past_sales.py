@@ -9,6 +9,7 @@ stays as it is, whatever else a later file holds: nothing is sold, taken back or
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
@@ -17,6 +18,7 @@ from pydantic_core import from_json
 
 from tallybook.customers.rules import fold_email
 from tallybook.db.engine import Database
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused
@@ -125,20 +127,31 @@ def _take_invoice(work: _Import, invoice: Sequence[FileLine]) -> None:
         _take_back(work, back)
 
 
-def _merge(sold: Sequence[FileLine]) -> dict[tuple[str, int, int], int]:
-    """Add up by sku, price and tax: that is one line of a sale, for tax is rounded per line."""
-    merged: dict[tuple[str, int, int], int] = {}
+def _merge(sold: Sequence[FileLine]) -> list[FileLine]:
+    """Add up what differs in quantity and name alone: tax is rounded once for all of it."""
+    merged: dict[tuple[str, int, int, bool | None], FileLine] = {}
     for line in sold:
-        key = line.sku, line.price_minor, line.tax_ppm
-        merged[key] = merged.get(key, 0) + line.quantity
-    return merged
+        key = line.sku, line.price_minor, line.tax_ppm, line.tax_inclusive
+        if (before := merged.get(key)) is not None:
+            quantity = before.quantity + line.quantity
+            merged[key] = replace(before, quantity=quantity, name=before.name or line.name)
+        else:
+            merged[key] = line
+    return list(merged.values())
 
 
 def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
     """Make one invoice's command. Raises: Refused, where a product can't be added."""
     lines = tuple(
-        PastLine(_product(work, sku, sold), quantity, price, tax_ppm)
-        for (sku, price, tax_ppm), quantity in _merge(sold).items()
+        PastLine(
+            _product(work, line),
+            line.quantity,
+            line.price_minor,
+            line.tax_ppm,
+            line.name,
+            line.tax_inclusive,
+        )
+        for line in _merge(sold)
     )
     first = sold[0]
     asked = RecordPastSale(
@@ -153,12 +166,12 @@ def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
     return Command(RecordPastSaleOperation(work.terms), asked)
 
 
-def _product(work: _Import, sku: str, lines: list[FileLine]) -> int:
+def _product(work: _Import, line: FileLine) -> int:
     """Find a product by its sku, or add it as the file shows it. Raises: Refused."""
+    sku = line.sku
     number = work.products.get(sku) or _find_product(work, sku)
     if number is None:
-        line = next(line for line in lines if line.sku == sku)
-        name = line.name
+        name = line.name or clean_product_name(sku)
         if fold_name(name) in work.names:
             name = clean_product_name(f"{name[:180]} [{sku}]")
         added = _add_product(work, line, name)
@@ -189,7 +202,7 @@ def _add_product(work: _Import, line: FileLine, name: str) -> Outcome:
         stock=0,
         price_minor=line.price_minor,
         tax_ppm=line.tax_ppm,
-        tax_inclusive=False,
+        tax_inclusive=line.tax_inclusive or False,
         oversell_limit=0,
         currency=work.terms.currency,
     )
@@ -244,9 +257,22 @@ def _send(work: _Import) -> None:
 
 def _is_this(lines: Sequence[FileLine], sale: ImportedSale) -> bool:
     """Tell whether a sale in the book is what the file has under its reference."""
-    kept = {(line.sku, line.unit_price_minor, line.tax_ppm): line.quantity for line in sale.lines}
+    # Where the file does not say whether a price is with tax, either is what it has.
+    untold = {_priced(line) for line in lines if line.tax_inclusive is None}
+    there: Tally[tuple[object, ...]] = Tally()
+    for line in sale.lines:
+        key = line.sku, line.unit_price_minor, line.tax_ppm
+        there[*key, None if key in untold else line.tax_inclusive] += line.quantity
+    for line in lines:
+        key = _priced(line)
+        there[*key, None if key in untold else line.tax_inclusive] -= line.quantity
     first = lines[0]
-    return (kept, sale.sold_on, sale.email) == (_merge(lines), first.sold_on, first.email)
+    is_same = not any(there.values())
+    return is_same and (sale.sold_on, sale.email) == (first.sold_on, first.email)
+
+
+def _priced(line: FileLine) -> tuple[str, int, int]:
+    return line.sku, line.price_minor, line.tax_ppm
 
 
 def _take_back(work: _Import, lines: list[FileLine]) -> None:

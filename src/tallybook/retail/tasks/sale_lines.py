@@ -25,11 +25,12 @@ from tallybook.retail.rules.catalogue import (
     clean_sku,
 )
 from tallybook.retail.rules.totals import tax_ppm_of
+from tallybook.retail.tasks.catalogue import read_yes_no
 from tallybook.wire.csv_reader import CsvColumns, CsvLine, CsvReader
 
 COLUMNS = CsvColumns(
     required=("reference", "sku", "quantity", "unit_price", "sold_on"),
-    optional=("name", "tax_percent", "customer", "customer_email", "country"),
+    optional=("name", "tax_percent", "tax_inclusive", "customer", "customer_email", "country"),
     aliases={
         "invoiceno": "reference",
         "stockcode": "sku",
@@ -56,10 +57,12 @@ class FileLine:
     number: int
     reference: str
     sku: str
-    name: str
+    name: str | None
     quantity: int
     price_minor: int
     tax_ppm: int
+    tax_inclusive: bool | None
+    """None where the file does not say."""
     sold_on: date
     customer: str
     email: str | None
@@ -170,15 +173,16 @@ def _read_line(line: CsvLine, terms: CounterTerms, today: date) -> FileLine | Re
     if price <= 0:
         return unfit("its price is zero" if price == 0 else "its price is negative")
     email = values.get("customer_email")
-    sku = clean_sku(values.get("sku", ""))
+    name, tax_inclusive = values.get("name"), values.get("tax_inclusive")
     return FileLine(
         number=line.number,
         reference=reference,
-        sku=sku,
-        name=clean_product_name(values.get("name", sku)),
+        sku=clean_sku(values.get("sku", "")),
+        name=None if name is None else clean_product_name(name),
         quantity=int(quantity),
         price_minor=price,
         tax_ppm=tax_ppm_of(values.get("tax_percent", "0")),
+        tax_inclusive=None if tax_inclusive is None else read_yes_no(tax_inclusive),
         sold_on=sold_on,
         customer=values.get("customer", ""),
         email=None if email is None else clean_email(email),
