@@ -12,6 +12,7 @@ from tallybook.retail.operations.products import (
     RetireProduct,
     RetireProductOperation,
 )
+from tallybook.retail.rules import basket
 from tallybook.retail.store import (
     PRODUCTS_TABLE,
     PURCHASE_ITEMS_TABLE,
@@ -180,6 +181,17 @@ def test_what_the_writer_refuses_may_come_in_corrected(parts: Parts) -> None:
     huge = f"A1 TEA {10**9} 999999999999"
     assert lines_of(bring(parts, sales(huge), Told())) == (0, 0, 0, 1)
     assert lines_of(bring(parts, sales("A1 TEA 2 10"), Told())) == (1, 0, 0, 0)
+
+
+def test_a_refused_invoice_leaves_no_product(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be it for one mistyped price among good lines, or for more lines than there are numbers."""
+    monkeypatch.setattr(basket, "LINES_MAX", 3)
+    huge = "A1 TEA 1 10", f"A1 CUP {10**9} 999999999999"
+    long = [f"A2 NO{number} 1 10" for number in range(4)]
+    told = Told()
+    summary = bring(parts, sales(*huge, *long, *(f"A3 {line[3:]}" for line in long[:3])), told)
+    assert (summary.sales, summary.products, summary.lines_refused) == (1, 3, 6)
+    assert {code for _, code in told} == {"purchase_too_large"}
 
 
 def test_what_is_in_the_book_adds_no_product(parts: Parts) -> None:

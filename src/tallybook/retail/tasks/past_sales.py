@@ -10,7 +10,7 @@ stays as it is, whatever else a later file holds: nothing is sold, taken back or
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
@@ -22,7 +22,7 @@ from tallybook.kernel.frozen import replace
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.retail.model import CounterTerms
+from tallybook.retail.model import CounterTerms, Product
 from tallybook.retail.operations.imports import (
     PastLine,
     RecordPastSale,
@@ -35,7 +35,9 @@ from tallybook.retail.queries.imported import (
     list_taken_back,
 )
 from tallybook.retail.queries.reads import list_products
+from tallybook.retail.rules.basket import check_size
 from tallybook.retail.rules.catalogue import clean_product_name, fold_name
+from tallybook.retail.rules.totals import line_total
 from tallybook.retail.tasks.cancellations import Cancellations
 from tallybook.retail.tasks.catalogue import Counter, WhenRefused
 from tallybook.retail.tasks.sale_lines import FileLine, read_invoices, unfit
@@ -78,7 +80,8 @@ class _Import:
     notes_stock: bool
     cancellations: Cancellations
     summary: SalesSummary = field(default_factory=SalesSummary)
-    products: dict[str, int] = field(default_factory=dict[str, int])
+    products: dict[str, Product] = field(default_factory=dict[str, Product])
+    """By sku."""
     names: set[str] = field(default_factory=set[str])
     waiting: list[list[FileLine]] = field(default_factory=list[list[FileLine]])
 
@@ -142,16 +145,21 @@ def _merge(sold: Sequence[FileLine]) -> list[FileLine]:
 
 def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
     """Make one invoice's command. Raises: Refused, where a product can't be added."""
+    merged = _merge(sold)
+    # Seen before anything is added for it: what is refused leaves nothing behind.
+    with_tax = {sku for sku in {line.sku for line in merged} if _is_with_tax(work, sku)}
+    if (refusal := check_size([_price(line, with_tax) for line in merged])) is not None:
+        raise Refused(refusal)
     lines = tuple(
         PastLine(
-            _product(work, line),
+            _product(work, line).id,
             line.quantity,
             line.price_minor,
             line.tax_ppm,
             line.name,
             line.tax_inclusive,
         )
-        for line in _merge(sold)
+        for line in merged
     )
     first = sold[0]
     asked = RecordPastSale(
@@ -166,11 +174,22 @@ def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
     return Command(RecordPastSaleOperation(work.terms), asked)
 
 
-def _product(work: _Import, line: FileLine) -> int:
+def _is_with_tax(work: _Import, sku: str) -> bool:
+    product = _find_product(work, sku)
+    return product is not None and product.tax_inclusive
+
+
+def _price(line: FileLine, with_tax: Container[str]) -> tuple[int, int]:
+    """Tell what a line comes to, and its tax; where it does not say, its product does."""
+    inclusive = line.sku in with_tax if line.tax_inclusive is None else line.tax_inclusive
+    return line_total(line.price_minor, line.quantity, line.tax_ppm, tax_inclusive=inclusive)
+
+
+def _product(work: _Import, line: FileLine) -> Product:
     """Find a product by its sku, or add it as the file shows it. Raises: Refused."""
     sku = line.sku
-    number = work.products.get(sku) or _find_product(work, sku)
-    if number is None:
+    product = _find_product(work, sku)
+    if product is None:
         name = line.name or clean_product_name(sku)
         if fold_name(name) in work.names:
             name = clean_product_name(f"{name[:180]} [{sku}]")
@@ -179,20 +198,23 @@ def _product(work: _Import, line: FileLine) -> int:
             name = clean_product_name(f"{name[:180]} [{sku}]")
             added = _add_product(work, line, name)
         if added.refusal is None:
-            number = int(from_json(added.body)["id"])
+            product = added.value
             work.names.add(fold_name(name))
             work.summary.products += 1
         # Another import of the same file may have added it just now.
-        elif added.refusal.code != "sku_taken" or (number := _find_product(work, sku)) is None:
+        elif added.refusal.code != "sku_taken" or (product := _find_product(work, sku)) is None:
             raise Refused(added.refusal)
-    work.products[sku] = number
-    return number
+        work.products[sku] = product
+    return product
 
 
-def _find_product(work: _Import, sku: str) -> int | None:
-    with work.counter.database.reader() as connection:
-        found = list_products(connection, sku=sku, limit=1)
-    return found[0].id if found else None
+def _find_product(work: _Import, sku: str) -> Product | None:
+    if sku not in work.products:
+        with work.counter.database.reader() as connection:
+            found = list_products(connection, sku=sku, limit=1)
+        if found:
+            work.products[sku] = found[0]
+    return work.products.get(sku)
 
 
 def _add_product(work: _Import, line: FileLine, name: str) -> Outcome:
