@@ -7,6 +7,7 @@ in `taken`, as it would be on a disk.
 from __future__ import annotations
 
 import socketserver
+import ssl
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,17 @@ class MailServer:
     """While set, it takes a connection and says nothing."""
     wakes: threading.Event = field(default_factory=threading.Event)
     """Ends the silence of those who hang."""
+    tls: ssl.SSLContext | None = None
+    """What it encrypts with: it offers STARTTLS, and takes logins only after it."""
+    tls_from_the_start: bool = False
+    """It speaks nothing but TLS, as behind `smtps://`."""
+    logins_in_clear: bool = False
+    """It takes logins without TLS as well."""
+    farewell: str = "221 bye"
+    """What it says to QUIT."""
+    heard_in_clear: list[str] = field(default_factory=list[str])
+    """What anybody on the way could read."""
+    logins: list[str] = field(default_factory=list[str])
 
     @property
     def url(self) -> str:
@@ -54,7 +66,10 @@ class _Session(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         mail = self._mail
         mail.greeted += 1
+        self._is_safe = False
         with suppress(OSError):
+            if mail.tls_from_the_start:
+                self._encrypt()
             if mail.hangs.is_set():
                 mail.wakes.wait(60)
                 return
@@ -63,9 +78,40 @@ class _Session(socketserver.StreamRequestHandler):
                 if not self._obey(line.decode().strip()):
                     return
 
+    def _encrypt(self) -> None:
+        assert self._mail.tls is not None
+        self.connection = self._mail.tls.wrap_socket(self.connection, server_side=True)
+        self.rfile = self.connection.makefile("rb")
+        self.wfile = self.connection.makefile("wb", 0)
+        self._is_safe = True
+
+    def finish(self) -> None:
+        super().finish()
+        # The server closes what it accepted, and knows nothing of what was put around it.
+        self.connection.close()
+
+    def _greet(self) -> bool:
+        offers = ["250-a server for tests"]
+        if self._mail.tls is not None and not self._is_safe:
+            offers.append("250-STARTTLS")
+        if self._is_safe or self._mail.logins_in_clear:
+            offers.append("250-AUTH PLAIN")
+        return self._say("\r\n".join([*offers, "250 8BITMIME"]))
+
     def _obey(self, line: str) -> bool:
         mail = self._mail
+        if not self._is_safe:
+            mail.heard_in_clear.append(line)
         verb = line[:4].upper()
+        if verb == "EHLO":
+            return self._greet()
+        if verb == "STAR" and mail.tls is not None:
+            self._say("220 go on")
+            self._encrypt()
+            return True
+        if verb == "AUTH":
+            mail.logins.append(line)
+            return self._say("235 welcome")
         if verb == "RCPT":
             address = line.partition("<")[2].partition(">")[0]
             if address in mail.unknown:
@@ -80,7 +126,7 @@ class _Session(socketserver.StreamRequestHandler):
                 mail.forgets_to_answer -= 1
                 return False
         elif verb == "QUIT":
-            self._say("221 bye")
+            self._say(mail.farewell)
             return False
         return self._say("250 ok")
 

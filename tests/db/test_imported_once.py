@@ -12,7 +12,13 @@ from tallybook.retail.operations.products import (
     RetireProduct,
     RetireProductOperation,
 )
-from tallybook.retail.store import PRODUCTS_TABLE, REFUNDS_TABLE
+from tallybook.retail.rules import basket
+from tallybook.retail.store import (
+    PRODUCTS_TABLE,
+    PURCHASE_ITEMS_TABLE,
+    PURCHASES_TABLE,
+    REFUNDS_TABLE,
+)
 from tallybook.retail.tasks.past_sales import SalesSummary
 from tallybook.writer.model import Command
 from tests.db.test_counter_files import TERMS, Told, bring
@@ -177,6 +183,17 @@ def test_what_the_writer_refuses_may_come_in_corrected(parts: Parts) -> None:
     assert lines_of(bring(parts, sales("A1 TEA 2 10"), Told())) == (1, 0, 0, 0)
 
 
+def test_a_refused_invoice_leaves_no_product(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be it for one mistyped price among good lines, or for more lines than there are numbers."""
+    monkeypatch.setattr(basket, "LINES_MAX", 3)
+    huge = "A1 TEA 1 10", f"A1 CUP {10**9} 999999999999"
+    long = [f"A2 NO{number} 1 10" for number in range(4)]
+    told = Told()
+    summary = bring(parts, sales(*huge, *long, *(f"A3 {line[3:]}" for line in long[:3])), told)
+    assert (summary.sales, summary.products, summary.lines_refused) == (1, 3, 6)
+    assert {code for _, code in told} == {"purchase_too_large"}
+
+
 def test_what_is_in_the_book_adds_no_product(parts: Parts) -> None:
     """Also where what it sold is no product any more."""
     raw = sales("A1 TEA 2 10", "C3 TEA -1 10")
@@ -192,8 +209,7 @@ def test_what_is_in_the_book_adds_no_product(parts: Parts) -> None:
 
 
 def set_stock(parts: Parts, count: int) -> None:
-    asked = Command(ChangeProductOperation(TERMS), ChangeProduct(1, stock=count))
-    assert parts.door.ask_now(asked).refusal is None
+    change(parts, ChangeProduct(1, stock=count))
 
 
 def test_the_stock_is_the_same_whichever_way_the_sales_came_in(parts: Parts) -> None:
@@ -228,3 +244,94 @@ def test_a_shelf_may_be_full_or_oversold(parts: Parts, stock: bool) -> None:
         assert bring(parts, raw, Told(), stock=stock).lines_refused == 0
         assert stocks(parts) == [count]
     assert_book_is_clean(parts.database)
+
+
+def items(parts: Parts) -> list[tuple[str, int, int]]:
+    """List what was sold: by which name, for how much, with how much tax."""
+    line = PURCHASE_ITEMS_TABLE.c
+    columns = select(line.name, line.amount_minor, line.tax_minor)
+    with parts.database.reader() as connection:
+        found = connection.execute(columns.order_by(line.purchase_number, line.line))
+        return [(name, amount, tax) for name, amount, tax in found]
+
+
+def change(parts: Parts, changes: ChangeProduct) -> None:
+    asked = Command(ChangeProductOperation(TERMS), changes)
+    assert parts.door.ask_now(asked).refusal is None
+
+
+TAXED = "reference,sku,name,quantity,unit_price,sold_on,tax_percent,tax_inclusive\n"
+
+
+def test_a_past_sale_is_as_the_file_has_it(parts: Parts) -> None:
+    """Whatever the product is called today, and however its price is meant. Source: R2, R3."""
+    line = "{},TEA,{},1,10.00,2020-01-01,10,{}\n"
+    raw = (TAXED + line.format("A1", "Tea", "no") + line.format("A2", "Old tea", "yes")).encode()
+    bring(parts, raw, Told())
+    change(parts, ChangeProduct(1, name="Tea of today", tax_inclusive=True))
+    late = (TAXED + line.format("A3", "Older tea", "no") + line.format("A4", "", "")).encode()
+    bring(parts, late, Told())
+    assert items(parts) == [
+        ("Tea", 1000, 100),
+        ("Old tea", 909, 91),
+        ("Older tea", 1000, 100),
+        # What the file does not say is as the product is.
+        ("Tea of today", 909, 91),
+    ]
+    assert_book_is_clean(parts.database)
+
+
+def test_prices_with_and_without_tax_are_several_lines(parts: Parts) -> None:
+    line = "A1,TEA,Tea,1,10.00,2020-01-01,10,{}\n"
+    told = Told()
+    mixed = "yes", "no", "yes"
+    assert lines_of(bring(parts, (TAXED + "".join(map(line.format, mixed))).encode(), told)) == (
+        (3, 0, 0, 0)
+    )
+    assert items(parts) == [("Tea", 1818, 182), ("Tea", 1000, 100)]
+    for again, there in ((mixed, 3), (("", "", ""), 3), (("yes", "", "no"), 3), (("no",) * 3, 0)):
+        raw = (TAXED + "".join(map(line.format, again))).encode()
+        assert lines_of(bring(parts, raw, told)) == (0, 0, there, 3 - there)
+    assert [code for _, code in told] == ["sale_line_unfit"] * 3
+    strange = (TAXED + line.format("perhaps").replace("A1", "A2")).encode()
+    assert lines_of(bring(parts, strange, told)) == (0, 0, 0, 1)
+    assert told[-1] == (2, "field_invalid")
+
+
+def written(*lines: str) -> bytes:
+    """Write lines such as `A1 2026-01-01 c1 a@example.org` into a file; `-` is left empty."""
+    head = "reference,sold_on,customer,customer_email,sku,quantity,unit_price\n"
+    cells = (",".join("" if cell == "-" else cell for cell in line.split()) for line in lines)
+    return (head + "".join(f"{row},S{place},1,10\n" for place, row in enumerate(cells))).encode()
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "A1 2026-01-02 c1 asha@example.org",
+        "A1 2026-01-01 c2 asha@example.org",
+        "A1 2026-01-01 c1 bela@example.org",
+        "A1 2026-01-01 - bela@example.org",
+    ],
+)
+def test_an_invoice_is_of_one_day_and_one_customer(parts: Parts, second: str) -> None:
+    """Whole or not at all: nobody can tell whose it is, and it could never be put right."""
+    first, other = "A1 2026-01-01 c1 asha@example.org", "A2 2026-01-02 c2 bela@example.org"
+    told = Told()
+    summary = bring(parts, written(first, second, other), told)
+    assert lines_of(summary) == (1, 0, 0, 2)
+    assert told == [(2, "sale_line_unfit"), (3, "sale_line_unfit")]
+    corrected = bring(parts, written(first, first, other), Told())
+    assert lines_of(corrected) == (2, 0, 1, 0)
+    assert_book_is_clean(parts.database)
+
+
+def test_what_one_line_leaves_out_the_others_say(parts: Parts) -> None:
+    """Many programs write whose an invoice is into its first line, or its last, alone."""
+    lines = "A1 2026-01-01 - -", "A1 2026-01-01 c1 Asha@example.org", "A1 2026-01-01 - -"
+    same = "A1 2026-01-01 - asha@example.org"
+    assert lines_of(bring(parts, written(*lines, same), Told())) == (4, 0, 0, 0)
+    with parts.database.reader() as connection:
+        found = connection.execute(select(PURCHASES_TABLE.c.customer_email)).scalars().all()
+    assert found == ["Asha@example.org"]
+    assert lines_of(bring(parts, written(*lines, same), Told())) == (0, 0, 4, 0)

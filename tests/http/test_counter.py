@@ -116,6 +116,21 @@ def test_a_wrong_product_is_refused(
     assert everything(standing_shop) == before
 
 
+def test_a_sku_can_be_taken_away(shop: Served) -> None:
+    product = f"{API}/products/1"
+    for sent, sku in (({"sku": "A"}, "A"), ({"stock": 3}, "A"), ({"sku": None}, None)):
+        assert shop.put(product, sent).json()["sku"] == sku
+    assert shop.get(f"{API}/products?sku=A").json()["data"] == []
+    assert shop.put(f"{API}/products/2", {"sku": "A"}).status == 200
+    # What can't be absent stays as it is.
+    assert shop.put(product, {"name": None, "price": None}).json()["name"] == "iPhone 15"
+
+
+def test_a_drawer_before_its_first_use_has_all_decimals(served: Served) -> None:
+    drawer = served.get(f"{API}/drawer").json()
+    assert [drawer[part] for part in ("counted", "uncounted", "total")] == ["0.00"] * 3
+
+
 @pytest.mark.parametrize(
     ("name", "percent", "shown"),
     [("चाय", 12.5, "12.5"), ("茶", "9.975", "9.975"), ("شاي", 0, "0"), ("x" * 255, 100, "100")],

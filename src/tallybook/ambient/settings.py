@@ -227,6 +227,7 @@ class Settings(BaseSettings):
     smtp_url: SecretStr | None = Field(
         default=None,
         description="The mail server: smtp://user:password@host:587 (with STARTTLS) or smtps://."
+        " A password goes only under TLS, and where the server's certificate is trusted here."
         " Without one, mail goes into the folder `spool` of the data directory.",
     )
     mail_from: str = Field(

@@ -30,7 +30,8 @@ from tallybook.entrypoints.protocol import WholeAnswers
 from tallybook.entrypoints.restored import keep_anchored, write_anchor
 from tallybook.entrypoints.scheduler import Scheduler
 from tallybook.loans.tasks.paying import answer_abandoned
-from tallybook.retail.tasks.invoices import InvoiceMailer, send_by_smtp, send_to_spool
+from tallybook.retail.tasks.invoices import InvoiceMailer
+from tallybook.retail.tasks.mails import send_by_smtp, send_to_spool
 
 _log = logging.getLogger("tallybook.serve")
 

@@ -267,7 +267,9 @@ _IN_ORDER: dict[str, RefusalKind] = {
     "drawer_currency_differs": RefusalKind(
         409, "The drawer holds {currency}. One drawer has one currency."
     ),
-    "purchase_too_large": RefusalKind(422, "The purchase adds up to more than can be booked."),
+    "purchase_too_large": RefusalKind(
+        422, "The purchase adds up to more, or has more lines, than can be booked."
+    ),
     "payment_insufficient": RefusalKind(
         409, "The purchase costs {final_amount}; {owed} more is owed."
     ),

@@ -128,9 +128,9 @@ def import_sales(
     Each invoice comes in once, however often it is tried.
 
     Columns: reference, sku, quantity, unit_price, sold_on, and where wanted name, tax_percent,
-    customer, customer_email. Lines of one invoice stand together; a negative quantity takes back
-    what the same customer bought before at that price. No past sale takes today's stock. Exits with
-    1 where a line was refused.
+    tax_inclusive, customer, customer_email. Lines of one invoice stand together; a negative
+    quantity takes back what the same customer bought before at that price. No past sale takes
+    today's stock. Exits with 1 where a line was refused.
 
     Example:
       tallybook import sales examples/counter/invoices.csv --stock

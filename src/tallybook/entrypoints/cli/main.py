@@ -309,8 +309,8 @@ def restore(
 ) -> None:
     """Bring a copy back as the book, where there is none.
 
-    The copy is verified first. Nothing is sent from it until the Processor's reports have accounted
-    for what was sent after it was made, or a person says so.
+    The copy is verified first. Nothing is sent from it, and no invoice mailed, until the
+    Processor's reports have accounted for what was sent after it was made, or a person says so.
 
     Example:
       tallybook restore /mnt/backups/billing-2026-03-01.db --database billing.db

@@ -71,7 +71,8 @@ def restore(file: Path, *, is_verified: bool, **given: object) -> None:
     print(
         f"The book of {file} is back, as {target}.\n"
         "Nothing is sent from it until the Processor's reports have accounted for what was sent"
-        " after the copy was made, or a person says so: `tallybook sending show`.\n"
+        " after the copy was made, or a person says so: `tallybook sending show`. Until then no"
+        " invoice is mailed either.\n"
         f"It needs the key that it was made with, at {settings.key_path}."
     )
 

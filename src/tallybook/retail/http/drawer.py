@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from starlette.responses import Response
 
-from tallybook.kernel.money import parse_positive_amount
+from tallybook.kernel.money import format_amount, parse_positive_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.retail.http.fields import (
     PIECES_MAX,
@@ -181,12 +181,14 @@ def read_drawer(context: InContext) -> Any:  # noqa: ANN401 - the response model
         drawer = reads.find_drawer(connection)
         pieces = reads.list_denominations(connection)
     if drawer is None:
+        currency = context.settings.currency
+        nothing = format_amount(0, currency)
         return {
-            "currency": context.settings.currency,
+            "currency": currency,
             "open_session_id": None,
-            "counted": "0",
-            "uncounted": "0",
-            "total": "0",
+            "counted": nothing,
+            "uncounted": nothing,
+            "total": nothing,
             "denominations": [],
             "last_receipt": 0,
         }

@@ -14,6 +14,7 @@ from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.retail.http.fields import Percent, path_number, terms_of
 from tallybook.retail.model import CounterTerms
 from tallybook.retail.operations.products import (
+    NO_SKU,
     AddProduct,
     AddProductOperation,
     ChangeProduct,
@@ -55,7 +56,7 @@ class NewProduct(Body):
 
 
 class ProductChanges(Body):
-    """What is to be different; a field left out stays as it is."""
+    """What is to be different; a field left out stays as it is. A `null` sku is no sku."""
 
     name: ProductName | None = None
     stock: Annotated[int, Field(ge=-COUNT_MAX, le=COUNT_MAX)] | None = None
@@ -128,12 +129,13 @@ async def create_product(call: Call, body: NewProduct) -> Response:
 async def change_product(call: Call, product_id: str, body: ProductChanges) -> Response:
     """Change a product: any of the fields. What was sold keeps what it was sold as."""
     currency = call.context.settings.currency
+    sku = None if body.sku is None else clean_sku(body.sku)
     return await call.ask(
         _change_product(terms_of(call.context)),
         ChangeProduct(
             product_number(product_id),
             name=None if body.name is None else clean_product_name(body.name),
-            sku=None if body.sku is None else clean_sku(body.sku),
+            sku=NO_SKU if sku is None and "sku" in body.model_fields_set else sku,
             stock=body.stock,
             price_minor=None if body.price is None else read_price(body.price, currency),
             tax_ppm=None if body.tax_percent is None else tax_ppm_of(body.tax_percent),

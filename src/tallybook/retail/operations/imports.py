@@ -9,7 +9,7 @@ from tallybook.customers.store import CUSTOMER_BY_EMAIL
 from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
-from tallybook.retail.model import CounterTerms, Purchase, StockMovement
+from tallybook.retail.model import CounterTerms, Product, Purchase, StockMovement
 from tallybook.retail.operations.purchases import find_customer, sale_decision
 from tallybook.retail.operations.till import DRAWER_LOCK, PIECES_READ, Rows, open_own_till
 from tallybook.retail.rules.basket import BasketLine, check_product, price_basket
@@ -20,12 +20,15 @@ from tallybook.writer.model import Decision, Moment, Needs, View
 
 @frozen
 class PastLine:
-    """One line of a past sale, at the price and tax that it had. Units: minor units."""
+    """One line of a past sale, as it was sold. Units: minor units."""
 
     product_id: int
     quantity: int
     unit_price_minor: int
     tax_ppm: int
+    name: str | None = None
+    """None here, and below, is as the product is today."""
+    tax_inclusive: bool | None = None
 
 
 @frozen
@@ -76,7 +79,8 @@ class RecordPastSaleOperation:
             product = check_product(view.row(PRODUCTS, line.product_id), line.product_id, currency)
             if isinstance(product, Refusal):
                 return product
-            lines.append(BasketLine(product, line.quantity, line.unit_price_minor, line.tax_ppm))
+            sold = _as_it_was(product, line)
+            lines.append(BasketLine(sold, line.quantity, line.unit_price_minor, line.tax_ppm))
         number = till.drawer.purchases_count + 1
         basket = price_basket(lines, number)
         if isinstance(basket, Refusal):
@@ -119,6 +123,11 @@ class RecordPastSaleOperation:
         if not command.notes_stock:
             return decided
         return replace(decided, added=[*decided.added, *_passed_through(lines, moment, ids)])
+
+
+def _as_it_was(product: Product, line: PastLine) -> Product:
+    inclusive = product.tax_inclusive if line.tax_inclusive is None else line.tax_inclusive
+    return replace(product, name=line.name or product.name, tax_inclusive=inclusive)
 
 
 def _passed_through(lines: Sequence[BasketLine], moment: Moment, ids: Ids) -> Rows:

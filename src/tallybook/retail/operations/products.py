@@ -89,6 +89,10 @@ class AddProductOperation:
         )
 
 
+NO_SKU = ""
+"""What a change says of a product that is to have no sku any more."""
+
+
 @frozen
 class ChangeProduct:
     """What is to be different about a product; None leaves it as it is."""
@@ -96,6 +100,7 @@ class ChangeProduct:
     product_id: int
     name: str | None = None
     sku: str | None = None
+    """Or `NO_SKU`."""
     stock: int | None = None
     price_minor: int | None = None
     tax_ppm: int | None = None
@@ -185,7 +190,7 @@ def _places(name: str | None, sku: str | None) -> tuple[tuple[Index[Product], st
     places: list[tuple[Index[Product], str]] = []
     if name is not None:
         places.append((PRODUCT_BY_NAME, fold_name(name)))
-    if sku is not None:
+    if sku:
         places.append((PRODUCT_BY_SKU, sku))
     return tuple(places)
 
@@ -213,7 +218,8 @@ def _changed(before: Product, command: ChangeProduct) -> Product:
         "tax_inclusive": command.tax_inclusive,
         "oversell_limit": command.oversell_limit,
     }
-    return replace(before, **{name: value for name, value in wanted.items() if value is not None})
+    after = replace(before, **{name: value for name, value in wanted.items() if value is not None})
+    return replace(after, sku=None) if after.sku == NO_SKU else after
 
 
 def _check_active(product: Product | None, product_id: int) -> Refusal | None:

@@ -26,6 +26,7 @@ class ImportedLine:
     quantity: int
     unit_price_minor: int
     tax_ppm: int
+    tax_inclusive: bool
     left: int
     """What no refund has taken back yet, whether it came in or was given at this counter."""
 
@@ -70,14 +71,15 @@ def find_imported_sales(
     refunded = {(number, line): int(count) for number, line, count in connection.execute(back)}
     columns = item.purchase_number, item.line, item.sku, item.quantity
     items = (
-        select(*columns, item.unit_price_minor, item.tax_ppm)
+        select(*columns, item.unit_price_minor, item.tax_ppm, item.tax_inclusive)
         .where(item.purchase_number.in_(list(found)))
         .order_by(item.purchase_number, item.line)
     )
     lines: dict[int, list[ImportedLine]] = {number: [] for number in found}
-    for number, line, sku, quantity, price, tax_ppm in connection.execute(items):
+    for number, line, sku, quantity, price, tax_ppm, inclusive in connection.execute(items):
         left = quantity - refunded.get((number, line), 0)
-        lines[number].append(ImportedLine(line, sku or "", quantity, price, tax_ppm, left))
+        known = ImportedLine(line, sku or "", quantity, price, tax_ppm, inclusive, left)
+        lines[number].append(known)
     return {
         row.reference: ImportedSale(number, row.sold_on, row.customer_email, tuple(lines[number]))
         for number, row in found.items()

@@ -36,6 +36,10 @@ class Basket:
         return self.total_minor + self.tax_minor
 
 
+LINES_MAX = 32_767
+"""The highest number that a purchase's line can have."""
+
+
 def merge_lines(lines: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Merge lines of one product: repeated ones must not pass the stock one by one.
 
@@ -72,17 +76,21 @@ def check_stock(product: Product, quantity: int) -> Refusal | None:
     return Refusal("stock_insufficient", param="items", details=details)
 
 
+def check_size(priced: Sequence[tuple[int, int]]) -> Refusal | None:
+    """Tell whether a purchase can hold lines of these amounts and taxes. Units: minor units."""
+    if len(priced) > LINES_MAX or sum(map(sum, priced)) > MINOR_MAX:
+        return Refusal("purchase_too_large", param="items")
+    return None
+
+
 def price_basket(lines: Sequence[BasketLine], number: int) -> Basket | Refusal:
     """Work out a purchase's lines and totals; tax is rounded once per line.
 
     Units: minor units. Source: R2, R3.
     """
     items: list[PurchaseItem] = []
-    total = tax = 0
     for place, line in enumerate(lines, start=1):
         product = line.product
-        if line.unit_price_minor * line.quantity > MINOR_MAX:
-            return Refusal("purchase_too_large", param="items")
         amount, line_tax = line_total(
             line.unit_price_minor,
             line.quantity,
@@ -104,8 +112,8 @@ def price_basket(lines: Sequence[BasketLine], number: int) -> Basket | Refusal:
                 tax_minor=line_tax,
             )
         )
-        total += amount
-        tax += line_tax
-    if total + tax > MINOR_MAX:
-        return Refusal("purchase_too_large", param="items")
-    return Basket(tuple(items), total, tax)
+    refusal = check_size([(item.amount_minor, item.tax_minor) for item in items])
+    if refusal is not None:
+        return refusal
+    total = sum(item.amount_minor for item in items)
+    return Basket(tuple(items), total, sum(item.tax_minor for item in items))

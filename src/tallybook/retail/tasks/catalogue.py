@@ -104,7 +104,7 @@ def read_product(line: CsvLine, currency: str) -> AddProduct:
         stock=_count(values.get("stock", "0"), "stock"),
         price_minor=parse_positive_amount(values.get("price", ""), currency, param="price"),
         tax_ppm=tax_ppm_of(values.get("tax_percent", "0")),
-        tax_inclusive=_yes_no(values.get("tax_inclusive", "no")),
+        tax_inclusive=read_yes_no(values.get("tax_inclusive", "no")),
         oversell_limit=_count(values.get("oversell_limit", "0"), "oversell_limit"),
         currency=currency,
     )
@@ -116,7 +116,8 @@ def _count(text: str, param: str) -> int:
     return int(text)
 
 
-def _yes_no(text: str) -> bool:
+def read_yes_no(text: str) -> bool:
+    """Read whether prices are with tax. Raises: Refused `field_invalid`."""
     answer = _YES_NO.get(text.lower())
     if answer is None:
         raise _field("tax_inclusive", "it is neither yes nor no")

@@ -8,20 +8,15 @@ not at all; its Message-ID is the same both times.
 from __future__ import annotations
 
 import logging
-import os
 import smtplib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from functools import partial
-from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from pydantic_core import from_json
 from sqlalchemy import Connection, select
@@ -30,7 +25,9 @@ from tallybook.ambient.clock import Clock
 from tallybook.ambient.liveness import is_known_dead, this_process
 from tallybook.collection.queries import find_job
 from tallybook.db.engine import Database
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.refusal import Refused
+from tallybook.processor.queries import find_sending
 from tallybook.retail.model import Purchase, PurchaseItem
 from tallybook.retail.operations.invoices import (
     CURSOR,
@@ -45,7 +42,7 @@ from tallybook.retail.operations.invoices import (
 from tallybook.retail.operations.purchases import PURCHASE_RECORDED
 from tallybook.retail.queries.reads import Sold, find_purchase
 from tallybook.retail.store import INVOICE_RETRIES_TABLE, MAIL_CURSORS_TABLE, PURCHASES_TABLE
-from tallybook.retail.views.receipts import receipt_html, receipt_text
+from tallybook.retail.tasks.mails import Send, write_invoice
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command
 from tallybook.writer.store import EVENTS
@@ -55,11 +52,14 @@ _log = logging.getLogger("tallybook.invoices")
 TOGETHER = 200
 """Mails between two notes of how far it got; after a crash at most these go twice."""
 ATTEMPTS_MAX = 12
-"""With doubling pauses from a minute on: about three days."""
-TIMEOUT_SECONDS = 20
+"""With doubling pauses from a minute on: about a day and a half."""
 FAILURES_IN_A_ROW = 3
 """After so many failures of the server's the rest of a pass waits untried, and loses no try by it:
 a server that hangs holds up each mail."""
+TOO_OLD = timedelta(days=7)
+"""How long after a sale nobody begins to mail its invoice: mailing may have been off for a year."""
+RESTORED = "RestoredCopy"
+"""Why an invoice waits in a restored copy: the book that was lost may have mailed it."""
 IDLE_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
 NOTE_TRIES = 60
@@ -67,9 +67,6 @@ NOTE_PAUSE_SECONDS = 1.0
 
 _ITS_OWN = smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, smtplib.SMTPNotSupportedError
 """What one mail is refused for, and the next may not be."""
-
-Send = Callable[[EmailMessage], None]
-"""Sends one mail. Raises: OSError, smtplib.SMTPException."""
 
 
 class MailCounter(Protocol):
@@ -89,78 +86,6 @@ class MailCounter(Protocol):
     def clock(self) -> Clock:
         """What time it is."""
         ...
-
-
-def send_to_spool(folder: Path) -> Send:
-    """Make a sender that writes each mail into a folder, under its receipt number."""
-
-    def send(message: EmailMessage) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = f"invoice-{message['X-Receipt-Number']}.eml"
-        draft = folder / f".{name}"
-        with draft.open("wb") as stream:
-            stream.write(message.as_bytes(policy=SMTP))
-            stream.flush()
-            # What is noted as sent must be there after a crash of the machine as well.
-            os.fsync(stream.fileno())
-        draft.replace(folder / name)
-        _sync_folder(folder)
-
-    return send
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def send_by_smtp(url: str) -> Send:
-    """Make a sender that hands each mail to a server: `smtp://` with STARTTLS, or `smtps://`."""
-    parts = urlsplit(url)
-    host, is_tls = parts.hostname or "localhost", parts.scheme == "smtps"
-
-    def send(message: EmailMessage) -> None:
-        kind = smtplib.SMTP_SSL if is_tls else smtplib.SMTP
-        port = parts.port or (465 if is_tls else 25)
-        with kind(host, port, timeout=TIMEOUT_SECONDS) as server:
-            if not is_tls and server.has_extn("starttls"):
-                server.starttls()
-            if parts.username:
-                _log_in(server, unquote(parts.username), unquote(parts.password or ""))
-            server.send_message(message)
-
-    return send
-
-
-def _log_in(server: smtplib.SMTP, user: str, password: str) -> None:
-    """Log in. A server that knows no logins fails for all mails, not for this one."""
-    try:
-        server.login(user, password)
-    except smtplib.SMTPNotSupportedError as error:
-        raise smtplib.SMTPException(str(error)) from error
-
-
-def write_invoice(
-    purchase: Purchase, items: Sequence[PurchaseItem], sender: str, shop: str
-) -> EmailMessage:
-    """Write the invoice of a purchase as a mail, in text and HTML.
-
-    Raises: any Exception where the address is one that no header can hold.
-    """
-    message = EmailMessage()
-    message["From"] = sender
-    # One recipient, whatever signs are in the address.
-    name, _, domain = (purchase.customer_email or "").rpartition("@")
-    message["To"] = Address(username=name, domain=domain)
-    message["Subject"] = f"{shop}: receipt {purchase.number}"
-    message["Message-ID"] = f"<{purchase.subject_id}@tallybook.invalid>"
-    message["X-Receipt-Number"] = str(purchase.number)
-    message.set_content(receipt_text(purchase, items))
-    message.add_alternative(receipt_html(purchase, items), subtype="html")
-    return message
 
 
 @dataclass(slots=True)
@@ -198,42 +123,52 @@ def mail_invoices(
     under_way.attempts.clear()
     now = counter.clock.now()
     with counter.database.reader() as connection:
-        numbers = _due(connection, now)[2]
-    if numbers and not _has_mailing(counter, holder):
+        due = _due(connection, now)
+    if due.numbers and not _has_mailing(counter, holder):
         return 0
     # Once more: who had the mailing before may just have noted what it sent.
     with counter.database.reader() as connection:
-        read, seq, numbers = _due(connection, now)
-        tries = _tries(connection, numbers)
-        sold = [found for number in numbers if (found := find_purchase(connection, number))]
+        due = _due(connection, now)
+        tries = _tries(connection, due.numbers)
+        sold = [found for number in due.numbers if (found := find_purchase(connection, number))]
+        sending = find_sending(connection)
+    # What was lost is accounted for when sending is started, and forgotten then.
+    failure = None if sending is None or sending.lost_from is None else RESTORED
     write = partial(write_invoice, sender=sender, shop=shop)
     may_go_on = partial(_has_mailing, counter, holder)
     is_whole = False
     try:
-        is_whole = _send_all(under_way, send, write, sold, tries, now, may_go_on)
+        is_whole = _send_all(
+            under_way, partial(_try, send, write), sold, tries, now, may_go_on, failure
+        )
     finally:
         if not is_whole and (sent := under_way.sent()):
             _note(counter, RecordMailing(None, sent), under_way.stop)
     if not is_whole:
         return 0
     # A pass over other people's events is noted only when it is long: noting is an event as well.
-    if under_way.attempts or read >= TOGETHER:
-        _note(counter, RecordMailing(seq, tuple(under_way.attempts)), under_way.stop)
-    return max(read, len(under_way.attempts))
+    if under_way.attempts or due.too_old or due.read >= TOGETHER:
+        _note(counter, RecordMailing(due.seq, tuple(under_way.attempts)), under_way.stop)
+    if due.too_old:
+        count, last = len(due.too_old), max(due.too_old)
+        _log.warning("%d invoices are too old to be mailed, up to receipt %d", count, last)
+    return max(due.read, len(under_way.attempts))
 
 
 def _send_all(
     under_way: Pass,
-    send: Send,
-    write: Callable[[Purchase, Sequence[PurchaseItem]], EmailMessage],
+    try_one: Callable[[Purchase, Sequence[PurchaseItem]], tuple[str | None, bool]],
     sold: Sequence[Sold],
     tries: Mapping[int, int],
     now: datetime,
     may_go_on: Callable[[], bool],
+    failure: str | None,
 ) -> bool:
-    """Try each mail, unless the server fails. Returns: whether it came to the end of them."""
-    failure: str | None = None
-    failures = 0
+    """Try each mail, unless the server fails, or nothing may go for a reason that is known before.
+
+    Returns: whether it came to the end of them.
+    """
+    failures = 0 if failure is None else FAILURES_IN_A_ROW
     for purchase, items in sold:
         if failures >= FAILURES_IN_A_ROW:
             again = now + timedelta(minutes=1)
@@ -241,7 +176,7 @@ def _send_all(
             continue
         if under_way.stop.is_set() or not may_go_on():
             return False
-        problem, is_servers = _try(send, partial(write, purchase, items), purchase.number)
+        problem, is_servers = try_one(purchase, items)
         failure, failures = (problem, failures + 1) if is_servers else (None, 0)
         next_at = None
         if problem is not None and tries.get(purchase.number, 0) + 1 < ATTEMPTS_MAX:
@@ -289,17 +224,23 @@ def _has_mailing(counter: MailCounter, holder: str) -> bool:
     return bool(counter.door.ask_now(Command(ClaimMailingOperation(), asked)).value)
 
 
-def _try(send: Send, write: Callable[[], EmailMessage], number: int) -> tuple[str | None, bool]:
+def _try(
+    send: Send,
+    write: Callable[[Purchase, Sequence[PurchaseItem]], EmailMessage],
+    purchase: Purchase,
+    items: Sequence[PurchaseItem],
+) -> tuple[str | None, bool]:
     """Write a mail and send it; gives what went wrong, in a word, and whether it is the server's.
 
     It is not where it answered, and would not have this one mail, or where there is no such mail.
     """
     try:
-        send(write())
+        send(write(purchase, items))
     except Exception as error:  # noqa: BLE001 - an address that breaks a parser is that mail's own
-        _log.warning("the invoice of receipt %d was not sent: %s", number, type(error).__name__)
+        name = type(error).__name__
+        _log.warning("the invoice of receipt %d was not sent: %s", purchase.number, name)
         is_servers = isinstance(error, (OSError, smtplib.SMTPException))
-        return type(error).__name__, is_servers and not isinstance(error, _ITS_OWN)
+        return name, is_servers and not isinstance(error, _ITS_OWN)
     return None, False
 
 
@@ -339,11 +280,20 @@ class InvoiceMailer:
                 self._stop.wait(IDLE_SECONDS)
 
 
-def _due(connection: Connection, now: datetime) -> tuple[int, int, list[int]]:
-    """Find the receipts to mail now: retries that are due, then what the log has after the cursor.
+@frozen
+class _Due:
+    read: int
+    """How many events were read."""
+    seq: int
+    """The cursor after this pass."""
+    numbers: Sequence[int]
+    """The receipts to mail now."""
+    too_old: Sequence[int]
+    """Receipts that nobody waits for any more."""
 
-    Returns: how many events were read, the cursor after this pass, and the receipt numbers.
-    """
+
+def _due(connection: Connection, now: datetime) -> _Due:
+    """Find what to mail now: retries that are due, then what the log has after the cursor."""
     cursor = select(MAIL_CURSORS_TABLE.c.event_seq).where(MAIL_CURSORS_TABLE.c.name == CURSOR)
     before = int(connection.execute(cursor).scalar() or 0)
     retries = (
@@ -366,7 +316,7 @@ def _due(connection: Connection, now: datetime) -> tuple[int, int, list[int]]:
         if row.type == PURCHASE_RECORDED:
             sold.append(int(from_json(row.body)["purchase_id"]))
     noted = INVOICE_RETRIES_TABLE.c.purchase_number
-    mailed = select(PURCHASES_TABLE.c.number).where(
+    mailed = select(PURCHASES_TABLE.c.number, PURCHASES_TABLE.c.recorded_at).where(
         PURCHASES_TABLE.c.number.in_(sold),
         PURCHASES_TABLE.c.customer_email.is_not(None),
         # Who bought elsewhere, long ago, has their invoice.
@@ -374,8 +324,10 @@ def _due(connection: Connection, now: datetime) -> tuple[int, int, list[int]]:
         # What a pass that was broken off has sent.
         PURCHASES_TABLE.c.number.not_in(select(noted).where(noted.in_(sold))),
     )
-    fresh = sorted(int(number) for number in connection.execute(mailed).scalars())
-    return read, seq, list(dict.fromkeys([*numbers, *fresh]))
+    fresh, too_old = [], []
+    for number, recorded_at in connection.execute(mailed.order_by(PURCHASES_TABLE.c.number)):
+        (too_old if recorded_at < now - TOO_OLD else fresh).append(number)
+    return _Due(read, seq, list(dict.fromkeys([*numbers, *fresh])), too_old)
 
 
 def _tries(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:

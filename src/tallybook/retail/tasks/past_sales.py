@@ -9,7 +9,8 @@ stays as it is, whatever else a later file holds: nothing is sold, taken back or
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter as Tally
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
@@ -17,10 +18,11 @@ from pydantic_core import from_json
 
 from tallybook.customers.rules import fold_email
 from tallybook.db.engine import Database
+from tallybook.kernel.frozen import replace
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.retail.model import CounterTerms
+from tallybook.retail.model import CounterTerms, Product
 from tallybook.retail.operations.imports import (
     PastLine,
     RecordPastSale,
@@ -33,7 +35,9 @@ from tallybook.retail.queries.imported import (
     list_taken_back,
 )
 from tallybook.retail.queries.reads import list_products
+from tallybook.retail.rules.basket import check_size
 from tallybook.retail.rules.catalogue import clean_product_name, fold_name
+from tallybook.retail.rules.totals import line_total
 from tallybook.retail.tasks.cancellations import Cancellations
 from tallybook.retail.tasks.catalogue import Counter, WhenRefused
 from tallybook.retail.tasks.sale_lines import FileLine, read_invoices, unfit
@@ -76,7 +80,8 @@ class _Import:
     notes_stock: bool
     cancellations: Cancellations
     summary: SalesSummary = field(default_factory=SalesSummary)
-    products: dict[str, int] = field(default_factory=dict[str, int])
+    products: dict[str, Product] = field(default_factory=dict[str, Product])
+    """By sku."""
     names: set[str] = field(default_factory=set[str])
     waiting: list[list[FileLine]] = field(default_factory=list[list[FileLine]])
 
@@ -125,20 +130,36 @@ def _take_invoice(work: _Import, invoice: Sequence[FileLine]) -> None:
         _take_back(work, back)
 
 
-def _merge(sold: Sequence[FileLine]) -> dict[tuple[str, int, int], int]:
-    """Add up by sku, price and tax: that is one line of a sale, for tax is rounded per line."""
-    merged: dict[tuple[str, int, int], int] = {}
+def _merge(sold: Sequence[FileLine]) -> list[FileLine]:
+    """Add up what differs in quantity and name alone: tax is rounded once for all of it."""
+    merged: dict[tuple[str, int, int, bool | None], FileLine] = {}
     for line in sold:
-        key = line.sku, line.price_minor, line.tax_ppm
-        merged[key] = merged.get(key, 0) + line.quantity
-    return merged
+        key = line.sku, line.price_minor, line.tax_ppm, line.tax_inclusive
+        if (before := merged.get(key)) is not None:
+            quantity = before.quantity + line.quantity
+            merged[key] = replace(before, quantity=quantity, name=before.name or line.name)
+        else:
+            merged[key] = line
+    return list(merged.values())
 
 
 def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
     """Make one invoice's command. Raises: Refused, where a product can't be added."""
+    merged = _merge(sold)
+    # Seen before anything is added for it: what is refused leaves nothing behind.
+    with_tax = {sku for sku in {line.sku for line in merged} if _is_with_tax(work, sku)}
+    if (refusal := check_size([_price(line, with_tax) for line in merged])) is not None:
+        raise Refused(refusal)
     lines = tuple(
-        PastLine(_product(work, sku, sold), quantity, price, tax_ppm)
-        for (sku, price, tax_ppm), quantity in _merge(sold).items()
+        PastLine(
+            _product(work, line).id,
+            line.quantity,
+            line.price_minor,
+            line.tax_ppm,
+            line.name,
+            line.tax_inclusive,
+        )
+        for line in merged
     )
     first = sold[0]
     asked = RecordPastSale(
@@ -153,12 +174,23 @@ def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
     return Command(RecordPastSaleOperation(work.terms), asked)
 
 
-def _product(work: _Import, sku: str, lines: list[FileLine]) -> int:
+def _is_with_tax(work: _Import, sku: str) -> bool:
+    product = _find_product(work, sku)
+    return product is not None and product.tax_inclusive
+
+
+def _price(line: FileLine, with_tax: Container[str]) -> tuple[int, int]:
+    """Tell what a line comes to, and its tax; where it does not say, its product does."""
+    inclusive = line.sku in with_tax if line.tax_inclusive is None else line.tax_inclusive
+    return line_total(line.price_minor, line.quantity, line.tax_ppm, tax_inclusive=inclusive)
+
+
+def _product(work: _Import, line: FileLine) -> Product:
     """Find a product by its sku, or add it as the file shows it. Raises: Refused."""
-    number = work.products.get(sku) or _find_product(work, sku)
-    if number is None:
-        line = next(line for line in lines if line.sku == sku)
-        name = line.name
+    sku = line.sku
+    product = _find_product(work, sku)
+    if product is None:
+        name = line.name or clean_product_name(sku)
         if fold_name(name) in work.names:
             name = clean_product_name(f"{name[:180]} [{sku}]")
         added = _add_product(work, line, name)
@@ -166,20 +198,23 @@ def _product(work: _Import, sku: str, lines: list[FileLine]) -> int:
             name = clean_product_name(f"{name[:180]} [{sku}]")
             added = _add_product(work, line, name)
         if added.refusal is None:
-            number = int(from_json(added.body)["id"])
+            product = added.value
             work.names.add(fold_name(name))
             work.summary.products += 1
         # Another import of the same file may have added it just now.
-        elif added.refusal.code != "sku_taken" or (number := _find_product(work, sku)) is None:
+        elif added.refusal.code != "sku_taken" or (product := _find_product(work, sku)) is None:
             raise Refused(added.refusal)
-    work.products[sku] = number
-    return number
+        work.products[sku] = product
+    return product
 
 
-def _find_product(work: _Import, sku: str) -> int | None:
-    with work.counter.database.reader() as connection:
-        found = list_products(connection, sku=sku, limit=1)
-    return found[0].id if found else None
+def _find_product(work: _Import, sku: str) -> Product | None:
+    if sku not in work.products:
+        with work.counter.database.reader() as connection:
+            found = list_products(connection, sku=sku, limit=1)
+        if found:
+            work.products[sku] = found[0]
+    return work.products.get(sku)
 
 
 def _add_product(work: _Import, line: FileLine, name: str) -> Outcome:
@@ -189,7 +224,7 @@ def _add_product(work: _Import, line: FileLine, name: str) -> Outcome:
         stock=0,
         price_minor=line.price_minor,
         tax_ppm=line.tax_ppm,
-        tax_inclusive=False,
+        tax_inclusive=line.tax_inclusive or False,
         oversell_limit=0,
         currency=work.terms.currency,
     )
@@ -244,9 +279,22 @@ def _send(work: _Import) -> None:
 
 def _is_this(lines: Sequence[FileLine], sale: ImportedSale) -> bool:
     """Tell whether a sale in the book is what the file has under its reference."""
-    kept = {(line.sku, line.unit_price_minor, line.tax_ppm): line.quantity for line in sale.lines}
+    # Where the file does not say whether a price is with tax, either is what it has.
+    untold = {_priced(line) for line in lines if line.tax_inclusive is None}
+    there: Tally[tuple[object, ...]] = Tally()
+    for line in sale.lines:
+        key = line.sku, line.unit_price_minor, line.tax_ppm
+        there[*key, None if key in untold else line.tax_inclusive] += line.quantity
+    for line in lines:
+        key = _priced(line)
+        there[*key, None if key in untold else line.tax_inclusive] -= line.quantity
     first = lines[0]
-    return (kept, sale.sold_on, sale.email) == (_merge(lines), first.sold_on, first.email)
+    is_same = not any(there.values())
+    return is_same and (sale.sold_on, sale.email) == (first.sold_on, first.email)
+
+
+def _priced(line: FileLine) -> tuple[str, int, int]:
+    return line.sku, line.price_minor, line.tax_ppm
 
 
 def _take_back(work: _Import, lines: list[FileLine]) -> None:

@@ -2,19 +2,19 @@
 
 What is nothing to sell (no quantity, a price of zero or less) is set aside by its kind, and told.
 A line that can't be read spoils its whole invoice: half of one would be recorded under its number,
-and the corrected one could never come in.
+and the corrected one could never come in. So does one of another day or customer than the others.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import BinaryIO
 
-from tallybook.customers.rules import clean_email
+from tallybook.customers.rules import clean_email, fold_email
 from tallybook.kernel.calendar import parse_date
-from tallybook.kernel.frozen import frozen
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.retail.model import CounterTerms
@@ -25,11 +25,12 @@ from tallybook.retail.rules.catalogue import (
     clean_sku,
 )
 from tallybook.retail.rules.totals import tax_ppm_of
+from tallybook.retail.tasks.catalogue import read_yes_no
 from tallybook.wire.csv_reader import CsvColumns, CsvLine, CsvReader
 
 COLUMNS = CsvColumns(
     required=("reference", "sku", "quantity", "unit_price", "sold_on"),
-    optional=("name", "tax_percent", "customer", "customer_email", "country"),
+    optional=("name", "tax_percent", "tax_inclusive", "customer", "customer_email", "country"),
     aliases={
         "invoiceno": "reference",
         "stockcode": "sku",
@@ -56,10 +57,12 @@ class FileLine:
     number: int
     reference: str
     sku: str
-    name: str
+    name: str | None
     quantity: int
     price_minor: int
     tax_ppm: int
+    tax_inclusive: bool | None
+    """None where the file does not say."""
     sold_on: date
     customer: str
     email: str | None
@@ -111,11 +114,36 @@ def _invoice(together: Iterable[_Read]) -> FileInvoice:
     together = list(together)
     refused = [(read.number, read.refusal) for read in together if read.refusal is not None]
     lines = [read.line for read in together if read.line is not None]
+    problem = _split_by(lines)
     if any(read.spoils for read in together):
-        spoilt = unfit("another line of its invoice can't be read")
-        refused += [(line.number, spoilt) for line in lines]
+        problem = "another line of its invoice can't be read"
+    if problem is not None:
+        refused += [(line.number, unfit(problem)) for line in lines]
         lines = []
-    return FileInvoice(tuple(lines), tuple(sorted(refused, key=lambda told: told[0])))
+    return FileInvoice(_filled_in(lines), tuple(sorted(refused, key=lambda told: told[0])))
+
+
+def _split_by(lines: Sequence[FileLine]) -> str | None:
+    """Tell in what the lines of an invoice differ, though it has only one."""
+    if len({line.sold_on for line in lines}) > 1:
+        return "the lines of its invoice are of several days"
+    names = {line.customer for line in lines} - {""}
+    emails = {fold_email(line.email) for line in lines if line.email is not None}
+    if len(names) > 1 or len(emails) > 1:
+        return "the lines of its invoice are of several customers"
+    return None
+
+
+def _filled_in(lines: Sequence[FileLine]) -> tuple[FileLine, ...]:
+    """Write into each line whose the invoice is: many programs tell that in one line alone."""
+    email = next((line.email for line in lines if line.email is not None), None)
+    customer = next((line.customer for line in lines if line.customer), email or "")
+    return tuple(
+        line
+        if (line.customer, line.email) == (customer, email)
+        else replace(line, customer=customer, email=email)
+        for line in lines
+    )
 
 
 def _read(line: CsvLine, terms: CounterTerms, today: date) -> _Read:
@@ -145,17 +173,18 @@ def _read_line(line: CsvLine, terms: CounterTerms, today: date) -> FileLine | Re
     if price <= 0:
         return unfit("its price is zero" if price == 0 else "its price is negative")
     email = values.get("customer_email")
-    sku = clean_sku(values.get("sku", ""))
+    name, tax_inclusive = values.get("name"), values.get("tax_inclusive")
     return FileLine(
         number=line.number,
         reference=reference,
-        sku=sku,
-        name=clean_product_name(values.get("name", sku)),
+        sku=clean_sku(values.get("sku", "")),
+        name=None if name is None else clean_product_name(name),
         quantity=int(quantity),
         price_minor=price,
         tax_ppm=tax_ppm_of(values.get("tax_percent", "0")),
+        tax_inclusive=None if tax_inclusive is None else read_yes_no(tax_inclusive),
         sold_on=sold_on,
-        customer=values.get("customer", email or ""),
+        customer=values.get("customer", ""),
         email=None if email is None else clean_email(email),
     )
 
