@@ -7,6 +7,7 @@ Source: I32.
 import asyncio
 import shutil
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -470,6 +471,31 @@ def test_a_book_that_is_put_back_under_a_running_program_is_known_for_a_copy(
     with world.book(postgres_book_url) as book:
         adopt_all(book, lost)
         assert book.call("GET", "/sending")["state"] == "reconciling"
+
+
+def test_an_idle_program_sees_by_itself_that_its_book_was_put_back(
+    postgres_book_url: str, databases: Databases, tmp_path: Path
+) -> None:
+    """Nobody asks it to send; a person may have decided long before it is asked."""
+    world = World(tmp_path)
+    dump = tmp_path / "book.dump"
+    with world.book(postgres_book_url) as book:
+        begin(world, book)
+        pg("pg_dump", "--format=custom", "--file", str(dump), postgres_book_url)
+        book.create_customer("Lost", "lost@example.org")
+        book.engine.newest.glance()
+        put_back(databases, postgres_book_url, dump)
+        reopened(book)
+        for _ in range(200):
+            book.engine.newest.glance()  # as `serve` does every few seconds
+            if held_events(book):
+                break
+            time.sleep(0.05)
+        assert book.call("GET", "/sending")["state"] == "reconciling"
+        book.call("POST", "/sending/start", {"reason": "looked it all up", "by": "ann"})
+        book.engine.newest.glance()
+        book.engine.newest.write()
+        assert book.call("GET", "/sending")["state"] == "open"
 
 
 def test_days_that_were_played_and_lost_are_in_the_interval(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def find_lacking(connection: Connection, anchors: Sequence[Anchor]) -> Anchor | 
 def look_on(connection: Connection, seen: LastSeen) -> LastSeen | None:
     """Give a book's last event; None where it no longer has the one that was seen before."""
     event_seq, event_hash, there = connection.execute(_STANDS, {"seen": seen.seq}).one()
-    if there != seen.hash and seen != NOTHING_SEEN:
+    if seen.seq and there != seen.hash:
         return None
     return LastSeen(event_seq, event_hash)
 
