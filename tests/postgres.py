@@ -59,9 +59,9 @@ class Databases:
 
     server_url: str
 
-    def create(self, template: str | None = None) -> str:
+    def create(self, template: str | None = None, *, name: str | None = None) -> str:
         """Create a database, empty or as a copy of another, and return its URL."""
-        name = f"tallybook_test_{secrets.token_hex(8)}"
+        name = name or f"tallybook_test_{secrets.token_hex(8)}"
         origin = urlsplit(template).path.removeprefix("/") if template else "template0"
         self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, origin)
         return urlunsplit(urlsplit(self.server_url)._replace(path=f"/{name}"))

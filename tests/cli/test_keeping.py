@@ -54,6 +54,11 @@ def test_sending_is_stopped_shown_and_started(tmp_path: Path) -> None:
     assert "open, by" in run("sending", "start", "--reason", "done", cwd=tmp_path).stdout
     held = run("sending", "hold", "--reason", "pg_restore", cwd=tmp_path)
     assert "reconciling" in held.stdout
+    wider = ["--reason", "it was used since", "--lost-from", "2026-03-01"]
+    assert "from 2026-03-01 to" in run("sending", "hold", *wider, cwd=tmp_path).stdout
+    (tmp_path / "billing-data" / "anchor.jsonl").write_text("half a li")
+    unread = run("sending", "show", cwd=tmp_path)
+    assert (unread.returncode, "can't be read as a file of anchors" in unread.stdout) == (0, True)
 
 
 def test_what_no_list_can_show_is_refused(tmp_path: Path) -> None:
@@ -100,6 +105,14 @@ def test_a_book_is_copied_anchored_and_brought_back(tmp_path: Path) -> None:
     assert "reconciling" in shown.stdout
     wrong = run("verify", "--anchor", "copy.db", cwd=tmp_path)
     assert wrong.returncode == 2
+    with (tmp_path / "anchors.jsonl").open("a") as anchors:
+        anchors.write('{"book": "12')
+    half = run("verify", "--anchor", "anchors.jsonl", cwd=tmp_path)
+    assert (half.returncode, "Line 2 of" in half.stdout, "1 anchors" in half.stdout) == (
+        0,
+        True,
+        True,
+    )
 
 
 def test_a_copy_can_be_brought_back_from_where_nothing_can_be_written(tmp_path: Path) -> None:

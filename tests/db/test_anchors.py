@@ -4,19 +4,28 @@ Source: I20.
 """
 
 import json
+import resource
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tallybook.ambient.clock import SystemClock
 from tallybook.db.engine import open_database
 from tallybook.entrypoints.commands import copies
+from tallybook.kernel.frozen import replace
 from tallybook.reports.verify import verify
-from tallybook.reports.verify.anchors import AnchorError, append_anchor, read_anchor, read_anchors
+from tallybook.reports.verify.anchors import (
+    Anchor,
+    AnchorError,
+    append_anchor,
+    read_anchor,
+    read_anchors,
+)
 from tests.played import Played
 
 NOW = SystemClock().now()
@@ -36,10 +45,18 @@ def note(played: Played, path: Path) -> None:
     append_anchor(path, anchor)
 
 
+def read_whole(path: Path) -> list[Anchor]:
+    """Read a file of which every line is an anchor."""
+    left_out: list[int] = []
+    anchors = read_anchors(path, left_out.append)
+    assert left_out == []
+    return anchors
+
+
 def found_in(path: Path, anchors: Path) -> set[str]:
     database = open_database(f"sqlite:///{path}")
     try:
-        return {each.code for each in verify(database, anchors=read_anchors(anchors))}
+        return {each.code for each in verify(database, anchors=read_whole(anchors))}
     finally:
         database.close()
 
@@ -100,7 +117,7 @@ def test_an_anchor_of_another_book_is_said(
     assert found_in(other, anchors) == {"anchor_of_another_book"}
 
 
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "book": "b0",
     "event_seq": 1,
     "event_hash": "e1",
@@ -115,13 +132,41 @@ WRONG = {
     "less than nothing": {"event_seq": -1},
     "a hash that is a number": {"event_hash": 1},
     "no book": {"book": None},
+    "no instant": {"written_at": "yesterday"},
+    "an instant of no zone": {"written_at": "2026-01-01T00:00:00"},
 }
 
 
 def test_an_anchor_line_is_read(tmp_path: Path) -> None:
     path = tmp_path / "anchors.jsonl"
     path.write_text(json.dumps(WHOLE) + "\n")
-    assert [anchor.event_seq for anchor in read_anchors(path)] == [1]
+    assert [anchor.event_seq for anchor in read_whole(path)] == [1]
+
+
+def test_half_a_line_spoils_no_other(tmp_path: Path) -> None:
+    """A power cut leaves one; what is written next begins a line of its own."""
+    path, left_out = tmp_path / "anchors.jsonl", []
+    whole = json.dumps(WHOLE)
+    path.write_bytes(f"{whole}\n{whole[:40]}\n".encode() + b"\0\xff\n" + whole[:99].encode())
+    append_anchor(path, replace(Anchor(**WHOLE), event_seq=2))
+    assert [anchor.event_seq for anchor in read_anchors(path, left_out.append)] == [1, 2]
+    assert left_out == [2, 3, 4]
+
+
+def test_a_line_that_the_disk_has_no_room_for_is_not_begun(tmp_path: Path) -> None:
+    path, anchor = tmp_path / "anchors.jsonl", Anchor(**WHOLE)
+    for room in (0, 40, 40):
+        before = path.read_bytes() if path.exists() else b""
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, hard))
+        try:
+            with pytest.raises(OSError):  # noqa: PT011 - a limit is no full disk: its number differs
+                append_anchor(path, anchor)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert path.read_bytes() == before
+        append_anchor(path, anchor)
+    assert len(read_whole(path)) == 3
 
 
 @pytest.mark.parametrize(
@@ -139,4 +184,4 @@ def test_what_is_no_anchor_file_is_said(tmp_path: Path, content: str) -> None:
     path = tmp_path / "anchors.jsonl"
     path.write_text(content)
     with pytest.raises(AnchorError):
-        read_anchors(path)
+        read_anchors(path, lambda _number: None)

@@ -4,29 +4,35 @@ The simulated Processor's own log is the truth: it knows what was sent after the
 Source: I32.
 """
 
+import asyncio
 import shutil
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Generator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
 
+import tallybook
 from tallybook.ambient.clock import ManualClock
 from tallybook.ambient.settings import Settings
-from tallybook.entrypoints.commands import copies
+from tallybook.entrypoints import restored
+from tallybook.entrypoints.commands import copies, sending
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import CommandError, ExitCode
 from tallybook.entrypoints.library import Tallybook
-from tallybook.entrypoints.restored import write_anchor
 from tallybook.kernel.refusal import Refused
 from tallybook.processor.faults import Faults
 from tallybook.processor.port import Direction
 from tallybook.processor.simulator import SimulatedProcessor
 from tallybook.processor.simulator_log import LoggedCall
+from tallybook.reports.verify.anchors import AnchorError
 from tests.postgres import Databases, find_binaries
 
 NUMBERS = [f"DE8937040044053201{number:04d}" for number in range(3)]
@@ -165,7 +171,7 @@ def test_what_a_restored_postgresql_copy_lost_is_found_by_the_anchor(
         begin(world, book)
         pg("pg_dump", "--format=custom", "--file", str(dump), postgres_book_url)
         lost = lose(world, book)
-        write_anchor(book.engine)  # as `serve` does every hour, and when it stops
+        book.engine.newest.write()  # as `serve` does every hour, and when it stops
     url = databases.create()
     try:
         pg("pg_restore", "--no-owner", "--exit-on-error", "--dbname", url, str(dump))
@@ -188,7 +194,7 @@ def test_a_copy_is_held_once_and_then_is_what_a_person_made_of_it(
             assert book.call("GET", "/sending")["changed_by"] == "ann"
             assert book.call("GET", "/sending")["state"] == "open"
             world.run(book, 1)
-            write_anchor(book.engine)
+            book.engine.newest.write()
     # The same copy once more: it knows nothing of that decision, and lost what came after it too.
     again = f"sqlite:///{tmp_path / 'again.db'}"
     shutil.copyfile(tmp_path / "kept.db", tmp_path / "again.db")
@@ -255,7 +261,7 @@ def keep_an_older_copy(world: World, url: str, *, stopped: dict[str, str] | None
         if stopped is not None:
             book.call("POST", "/sending/start", stopped)
         lose(world, book)
-        write_anchor(book.engine)
+        book.engine.newest.write()
     shutil.copyfile(kept, world.home / "copy.db")
     return f"sqlite:///{world.home / 'copy.db'}"
 
@@ -307,3 +313,249 @@ def test_postgresql_is_copied_with_its_own_tools(postgres_book_url: str, tmp_pat
         copies.backup(tmp_path / "copy", **given)
     with pytest.raises(CommandError, match="pg_dump"):
         copies.restore(tmp_path / "copy", is_verified=True, **given)
+
+
+# --- what is known of the newest, and who writes it down ------------------------------------------
+
+
+def test_a_copy_that_was_made_while_it_was_held_is_held_anew(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    """It says that it is held; that was for what an older accident lost."""
+    world = World(tmp_path)
+    copy = keep_an_older_copy(world, sqlite_book_url)
+    with world.book(copy) as book:
+        world.run(book, 1)
+        first = book.call("GET", "/sending")
+        copies.backup(tmp_path / "held.db", database_url=copy, home=tmp_path)
+        book.call("POST", "/sending/start", {"reason": "looked it all up", "by": "ann"})
+        lose(world, book)
+        book.engine.newest.write()
+    for _ in range(2):
+        with world.book(f"sqlite:///{tmp_path / 'held.db'}") as book:
+            found = book.call("GET", "/sending")
+            assert (found["state"], found["lost_from"]) == ("reconciling", first["lost_from"])
+            assert found["lost_until"] == str(world.clock.today()) != first["lost_until"]
+            (item,) = open_items(book, "restored")
+            assert f"{first['lost_from']} to {found['lost_until']}" in item["detail"]
+            assert len(held_events(book)) == 2
+
+
+def test_a_drill_beside_the_book_leaves_it_alone(sqlite_book_url: str, tmp_path: Path) -> None:
+    """A copy that may not send writes nothing into the file of the book that may."""
+    world = World(tmp_path)
+    copy, drill = tmp_path / "copy.db", f"sqlite:///{tmp_path / 'drill.db'}"
+    with world.book(sqlite_book_url) as book:
+        begin(world, book)
+        copies.backup(copy, database_url=sqlite_book_url, home=tmp_path)
+        lose(world, book)
+        book.engine.newest.write()
+    anchors = (tmp_path / "anchor.jsonl").read_bytes()
+    copies.restore(copy, is_verified=True, database_url=drill, home=tmp_path)
+    with world.book(drill) as book:
+        assert world.run(book, 1) == ["stopped"]
+        book.engine.newest.write()  # as `serve` does
+    assert (tmp_path / "anchor.jsonl").read_bytes() == anchors
+    with world.book(sqlite_book_url) as book:
+        assert book.call("GET", "/sending")["state"] == "open"
+        book.engine.newest.write()
+    # A copy that was started takes the file over: two books of one history never both send.
+    with world.book(drill) as book:
+        book.call("POST", "/sending/start", {"reason": "it is the book now", "by": "ann"})
+        book.engine.newest.write()
+    with world.book(sqlite_book_url) as book:
+        assert book.call("GET", "/sending")["state"] == "reconciling"
+
+
+def test_a_server_writes_the_first_line_of_a_copy_right_after_it_was_let_go(
+    sqlite_book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a copy that was made while it was held would be taken for the book."""
+    monkeypatch.setattr(restored, "LOOK_SECONDS", 0.01)
+    world = World(tmp_path)
+    copy = keep_an_older_copy(world, sqlite_book_url)
+    path = tmp_path / "anchor.jsonl"
+
+    async def serve(book: Tallybook) -> tuple[int, int]:
+        newest, before = book.engine.newest, len(path.read_bytes().splitlines())
+        keeping = asyncio.create_task(restored.keep_anchored(newest, world.clock, minutes=60))
+        await asyncio.sleep(0.2)
+        held = len(path.read_bytes().splitlines()) - before
+        started = {"reason": "looked it all up", "by": "ann"}
+        await asyncio.to_thread(book.call, "POST", "/sending/start", started)
+        async with asyncio.timeout(20):
+            while len(path.read_bytes().splitlines()) == before:  # noqa: ASYNC110 - a file is waited for
+                await asyncio.sleep(0.01)
+        keeping.cancel()
+        return held, len(path.read_bytes().splitlines()) - before
+
+    with world.book(copy) as book:
+        assert asyncio.run(serve(book)) == (0, 1)
+
+
+def test_whoever_has_sent_writes_down_how_far_the_book_has_come(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    """Not `serve` alone: a book may be run by a timer and `tallybook run-day`."""
+    world = World(tmp_path)
+    with world.book(sqlite_book_url) as book:
+        book.create_customer("C", "c@example.org")
+    assert not (tmp_path / "anchor.jsonl").exists(), "nothing was sent"
+    with world.book(sqlite_book_url) as book:
+        begin(world, book)
+    shutil.copyfile(tmp_path / "book.db", tmp_path / "copy.db")
+    with world.book(sqlite_book_url) as book:
+        lose(world, book)
+    with world.book(f"sqlite:///{tmp_path / 'copy.db'}") as book:
+        assert book.call("GET", "/sending")["state"] == "reconciling"
+
+
+@pytest.mark.parametrize("content", ["no anchor\n", '{"book": "b', None])
+def test_a_file_of_anchors_that_tells_nothing_lets_nothing_be_sent(
+    sqlite_book_url: str, tmp_path: Path, content: str | None
+) -> None:
+    """Whether the book is a copy is not known then; that is this process's want, not the book's."""
+    path = tmp_path / "anchor.jsonl"
+    world = World(tmp_path)
+    with world.book(sqlite_book_url) as book:
+        begin(world, book)
+    path.unlink(missing_ok=True)
+    if content is None:
+        path.mkdir()  # there is something, and it can't be read
+    else:
+        path.write_text(content)
+    with world.book(sqlite_book_url) as book:
+        known = len(world.truth())
+        with pytest.raises(Refused) as refused:
+            book.create_advance(NUMBERS[0], "5.00")
+        assert refused.value.refusal.code == "sending_stopped"
+        assert "anchor" in str(refused.value.refusal.details["reason"])
+        assert world.run(book, 1) == ["stopped"]
+        assert len(world.truth()) == known
+        assert book.call("GET", "/sending")["state"] == "open"
+        with pytest.raises((AnchorError, OSError)):
+            book.engine.newest.write()
+        if path.is_dir():
+            path.rmdir()
+        else:
+            assert path.read_text() == content, "a person has to look at it first"
+            path.unlink()
+        book.engine.newest.look()  # as `serve` does every few seconds
+        book.engine.sending.look_again()  # what was seen may be 20 ms old
+        assert world.run(book, 1) == [None]
+
+
+def test_a_book_that_is_put_back_under_a_running_program_is_known_for_a_copy(
+    postgres_book_url: str, databases: Databases, tmp_path: Path
+) -> None:
+    """Connections come back by themselves; what the process saw before is gone from the book."""
+    world = World(tmp_path)
+    dump = tmp_path / "book.dump"
+    with world.book(postgres_book_url) as book:
+        begin(world, book)
+        pg("pg_dump", "--format=custom", "--file", str(dump), postgres_book_url)
+        lost = lose(world, book)
+        known = len(world.truth())
+        put_back(databases, postgres_book_url, dump)
+        reopened(book)
+        with pytest.raises(Refused) as refused:
+            book.create_advance(NUMBERS[0], "5.00", idempotency_key="asked again")
+        assert refused.value.refusal.code == "sending_stopped"
+        assert world.run(book, 1) == ["stopped"]
+        assert len(world.truth()) == known
+        book.engine.newest.write()
+        found = book.call("GET", "/sending")
+        assert (found["state"], found["changed_by"]) == ("reconciling", "tallybook")
+        assert found["lost_from"] == "2026-03-07"
+        assert len(held_events(book)) == 1
+    with world.book(postgres_book_url) as book:
+        adopt_all(book, lost)
+        assert book.call("GET", "/sending")["state"] == "reconciling"
+
+
+def test_an_idle_program_sees_by_itself_that_its_book_was_put_back(
+    postgres_book_url: str, databases: Databases, tmp_path: Path
+) -> None:
+    """Nobody asks it to send; a person may have decided long before it is asked."""
+    world = World(tmp_path)
+    dump = tmp_path / "book.dump"
+    with world.book(postgres_book_url) as book:
+        begin(world, book)
+        pg("pg_dump", "--format=custom", "--file", str(dump), postgres_book_url)
+        book.create_customer("Lost", "lost@example.org")
+        book.engine.newest.glance()
+        put_back(databases, postgres_book_url, dump)
+        reopened(book)
+        for _ in range(200):
+            book.engine.newest.glance()  # as `serve` does every few seconds
+            if held_events(book):
+                break
+            time.sleep(0.05)
+        assert book.call("GET", "/sending")["state"] == "reconciling"
+        book.call("POST", "/sending/start", {"reason": "looked it all up", "by": "ann"})
+        book.engine.newest.glance()
+        book.engine.newest.write()
+        assert book.call("GET", "/sending")["state"] == "open"
+
+
+def test_days_that_were_played_and_lost_are_in_the_interval(tmp_path: Path) -> None:
+    """The copy's own today is long before them."""
+    copy, day = tmp_path / "copy.db", date.today() + timedelta(days=1)  # noqa: DTZ011 - days are played from the machine's own
+    url = f"sqlite:///{tmp_path / 'book.db'}"
+    with tallybook.open(url, home=tmp_path) as book:
+        book.create_customer("C", "c@example.org", bank_accounts=NUMBERS[:1])
+        book.create_advance(NUMBERS[0], "12.00")
+        book.run_day(day)
+    copies.backup(copy, database_url=url, home=tmp_path)
+    for _ in range(7):
+        day += timedelta(days=1)
+        with tallybook.open(url, home=tmp_path) as book:
+            book.run_day(day)
+    for path in tmp_path.glob("book.db*"):
+        path.unlink()
+    copies.restore(copy, is_verified=True, database_url=url, home=tmp_path)
+    with tallybook.open(url, home=tmp_path) as book:
+        assert book.call("GET", "/sending")["lost_until"] == str(day)
+        assert len(held_events(book)) == 1, "the restore knew of the anchor"
+
+
+def test_what_is_recorded_in_a_copy_before_it_is_held_hides_nothing_that_was_lost(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    with world.book(sqlite_book_url) as book:
+        begin(world, book)
+    (tmp_path / "anchor.jsonl").unlink()  # the copy is of the last moment that was anchored
+    world.clock.advance(days=13)
+    with world.book(sqlite_book_url) as book:
+        book.create_customer("New", "new@example.org")
+        book.run_day()  # the dates that were missed are run as well
+        restored.hold_sending(book.engine, reason="restored", by="ann")
+        found = book.call("GET", "/sending")
+        assert (found["lost_from"], found["lost_until"]) == ("2026-03-07", "2026-03-20")
+    given = {"database_url": sqlite_book_url, "home": tmp_path}
+    sending.hold("restored", "ann", date(2026, 3, 5), **given)
+    with world.book(sqlite_book_url) as book:
+        assert book.call("GET", "/sending")["lost_from"] == "2026-03-05"
+
+
+def held_events(book: Tallybook) -> list[str]:
+    """List how often the book was held as a copy."""
+    events = book.call("GET", "/events", query={"limit": 1000})["data"]
+    return [event["type"] for event in events if event["type"] == "collection.sending.held"]
+
+
+def put_back(databases: Databases, url: str, dump: Path) -> None:
+    """Bring a dump back under the name of the database, whoever works on that."""
+    databases.drop(url)
+    databases.create(name=urlsplit(url).path.removeprefix("/"))
+    pg("pg_restore", "--no-owner", "--exit-on-error", "--dbname", url, str(dump))
+
+
+def reopened(book: Tallybook) -> None:
+    """Let the program find its connections again."""
+    for _ in range(10):
+        with suppress(Refused, DBAPIError):
+            book.call("GET", "/sending")
+            return
+    raise AssertionError("the database does not come back")

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     )
     anchor_file: Path | None = Field(
         default=None,
-        description="The file that `serve` writes the chains' heads into, by which a cut tail or a"
+        description="The file that the chains' heads are written into, by which a cut tail or a"
         " restored copy is known; anchor.jsonl in the data directory. Best on another machine's"
         " disk.",
     )

@@ -28,7 +28,7 @@ from tallybook.db import migrate
 from tallybook.db.engine import Database, NoBookError, open_database
 from tallybook.entrypoints import loops
 from tallybook.entrypoints.rail import open_processor
-from tallybook.entrypoints.restored import hold_if_restored
+from tallybook.entrypoints.restored import Newest
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.money import MINOR_MAX, parse_amount
 from tallybook.ledger.store import LedgerJournal
@@ -77,8 +77,13 @@ class Engine:
         self.processor = processor
         self.clock = clock
         self.ids = ids
+        self.newest = Newest(self)
         self.sending = SendingGuard(
-            database, clock, caps=read_caps(settings), is_stopped=settings.sending_stopped
+            database,
+            clock,
+            caps=read_caps(settings),
+            is_stopped=settings.sending_stopped,
+            why_older=self.newest.why_older,
         )
         self.sender = Sender(
             processor,
@@ -166,7 +171,7 @@ class Engine:
             )
             undo.pop_all()
         engine.go_on_from(last_date(database))
-        hold_if_restored(engine)
+        engine.newest.look()
         return engine
 
     def stop(self) -> None:
@@ -183,6 +188,8 @@ class Engine:
         self._is_closed = True
         self.stop()
         await finish_running()
+        if self.sending.has_let_through:
+            await asyncio.to_thread(self.newest.keep)
         # In a thread: the writer's answers are delivered by this very event loop.
         await asyncio.to_thread(self.door.close)
         await self.processor.aclose()

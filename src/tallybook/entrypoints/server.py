@@ -27,7 +27,7 @@ from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
 from tallybook.entrypoints.garbage import keep_what_is_loaded
 from tallybook.entrypoints.protocol import WholeAnswers
-from tallybook.entrypoints.restored import keep_anchored, write_anchor
+from tallybook.entrypoints.restored import keep_anchored
 from tallybook.entrypoints.scheduler import Scheduler
 from tallybook.loans.tasks.paying import answer_abandoned
 from tallybook.retail.tasks.invoices import InvoiceMailer
@@ -60,13 +60,15 @@ async def _serve(engine: Engine, listener: socket.socket) -> None:
         server = _Server(_config(engine, settings), lambda: _announce(settings, listener))
         with _signals(server, scheduler, engine), _mailing(engine):
             running = asyncio.create_task(scheduler.serve()) if settings.run_enabled else None
-            anchoring = asyncio.create_task(keep_anchored(engine))
+            anchoring = asyncio.create_task(
+                keep_anchored(engine.newest, engine.clock, minutes=settings.anchor_minutes)
+            )
             await server.serve(sockets=[listener])
             anchoring.cancel()
             if running is not None:
                 await running
             _log.info("the server stops; what waits is written first")
-        await asyncio.to_thread(write_anchor, engine)
+        await asyncio.to_thread(engine.newest.keep)
 
 
 @contextmanager

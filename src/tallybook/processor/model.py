@@ -235,3 +235,8 @@ class Sending:
     def is_open(self) -> bool:
         """Tell whether something may be sent."""
         return self.state is SendingState.OPEN
+
+    @property
+    def is_of_held_copy(self) -> bool:
+        """Tell whether the book is a restored copy of which nobody knows yet what it lost."""
+        return not self.is_open and self.lost_from is not None

@@ -35,6 +35,8 @@ class SetSending:
     lost_until: date | None = None
     only_from: Sending | None = field(default=None, repr=False, metadata={"hashed": False})
     """The switch as it was seen: if anyone has set it since, it stays as they set it."""
+    anchor: str | None = field(default=None, repr=False, metadata={"hashed": False})
+    """A hold is for an anchor that the book lacks: the hash of its event. Source: 0049."""
 
 
 class SetSendingOperation:
@@ -79,12 +81,16 @@ class SetSendingOperation:
         changed: list[tuple[Any, Any]] = [(SENDING, after)] if before else []
         if is_hold and not waiting:
             added.append((ITEMS, _restored_item(after, moment, ids)))
+        elif is_hold:
+            changed += ((ITEMS, replace(item, detail=_what_is_lost(after))) for item in waiting)
         if command.state is SendingState.OPEN:
             changed += (
                 (ITEMS, close_item(item, "started", moment, reason=command.reason, by=command.by))
                 for item in waiting
             )
         body = {"reason": command.reason, "by": command.by}
+        if command.anchor is not None:
+            body["anchor"] = command.anchor
         return Decision(
             added=added,
             changed=changed,
@@ -106,6 +112,8 @@ _VERBS = {
     SendingState.STOPPED: "stopped",
     SendingState.RECONCILING: "held",
 }
+HELD_EVENT = f"collection.sending.{_VERBS[SendingState.RECONCILING]}"
+"""What is on record of a hold; it names the anchor that it was for."""
 
 
 def _restored_item(sending: Sending, moment: Moment, ids: Ids) -> OperatorItem:
@@ -119,12 +127,7 @@ def _restored_item(sending: Sending, moment: Moment, ids: Ids) -> OperatorItem:
         transfer_kind=None,
         amount_minor=None,
         currency=None,
-        detail=(
-            f"This book is a restored copy. What was sent from {sending.lost_from} to"
-            f" {sending.lost_until} may be missing from it, so nothing is sent. Let reports come"
-            " in and rule on the orphans they show; sending starts by itself once complete"
-            " reports cover these days and five more, or when a person starts it."
-        ),
+        detail=_what_is_lost(sending),
         is_open=True,
         opened_on=moment.today,
         opened_at=moment.now,
@@ -132,6 +135,15 @@ def _restored_item(sending: Sending, moment: Moment, ids: Ids) -> OperatorItem:
         reason=None,
         resolved_by=None,
         resolved_at=None,
+    )
+
+
+def _what_is_lost(sending: Sending) -> str:
+    return (
+        f"This book is a restored copy. What was sent from {sending.lost_from} to"
+        f" {sending.lost_until} may be missing from it, so nothing is sent. Let reports come"
+        " in and rule on the orphans they show; sending starts by itself once complete"
+        " reports cover these days and five more, or when a person starts it."
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from tallybook.ambient.clock import Clock
@@ -39,10 +40,23 @@ class SendingGuard:
     """Asked before each call to the Processor whether it may be made."""
 
     def __init__(
-        self, database: Database, clock: Clock, *, caps: Caps, is_stopped: bool = False
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        caps: Caps,
+        is_stopped: bool = False,
+        why_older: Callable[[Connection], str | None] = lambda _connection: None,
     ) -> None:
-        """Guard one book's sending; `is_stopped` by this process's settings wins over the book."""
+        """Guard one book's sending; `is_stopped` by this process's settings wins over the book.
+
+        So does `why_older`, which tells why the book may be an older copy of itself: of what was
+        sent since it would know nothing.
+        """
         self.caps = caps
+        self.has_let_through = False
+        """Whether a call could be made since this process began."""
+        self._why_older = why_older
         self._database = database
         self._clock = clock
         self._is_stopped = is_stopped
@@ -50,7 +64,9 @@ class SendingGuard:
 
     def is_open(self) -> bool:
         """Tell whether a call may be made now; what can't be read is closed."""
-        return self.why_not() is None
+        is_open = self.why_not() is None
+        self.has_let_through = self.has_let_through or is_open
+        return is_open
 
     def why_not(self) -> str | None:
         """Tell why nothing may be sent now; None where something may."""
@@ -71,10 +87,11 @@ class SendingGuard:
         try:
             with self._database.reader() as connection:
                 sending = find_sending(connection)
+                older = self._why_older(connection)
         except (SQLAlchemyError, OSError):
             _log.exception("whether sending is stopped can't be read")
             return "the book does not answer"
-        return None if sending is None or sending.is_open else why_closed(sending)
+        return older if sending is None or sending.is_open else why_closed(sending)
 
 
 def why_closed(sending: Sending) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 import typer
 
-from tallybook.entrypoints.cli.options import Database, command
+from tallybook.entrypoints.cli.options import Database, command, parse_day
 
 group = typer.Typer(
     help="Stop and start all sending to the Processor.", rich_markup_mode=None,
@@ -61,14 +62,28 @@ def start_sending(*, reason: Reason, by: By = "operator", database: Database = N
 
 
 @command(group, "hold")
-def hold_sending(*, reason: Reason, by: By = "operator", database: Database = None) -> None:
+def hold_sending(
+    *,
+    reason: Reason,
+    by: By = "operator",
+    lost_from: Annotated[
+        date | None,
+        typer.Option(
+            parser=parse_day,
+            metavar="DATE",
+            help="When the copy was made, if days passed since it is used. [default: its last run]",
+        ),
+    ] = None,
+    database: Database = None,
+) -> None:
     """Say that this book is a restored copy, as by pg_restore.
 
-    Nothing is sent until reports have accounted for what was sent after the copy was made.
+    Nothing is sent until reports have accounted for what was sent after the copy was made. Say it
+    before anything else is done with the copy; else name the date.
 
     Example:
       tallybook sending hold --reason "restored last night's base backup" --by ann
     """
     from tallybook.entrypoints.commands.sending import hold
 
-    hold(reason, by, database_url=database)
+    hold(reason, by, lost_from, database_url=database)

@@ -6,24 +6,36 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tallybook.ambient.clock import SystemClock
+from tallybook.ambient.clock import Clock, SystemClock
 from tallybook.ambient.settings import Settings, load_settings
 from tallybook.db import migrate
 from tallybook.db.copying import CopyError, copy_database, drafted, fold_log, refuse_existing
-from tallybook.db.engine import database_file, open_database
+from tallybook.db.engine import Database, database_file, open_database
 from tallybook.entrypoints.engine import bring_up_to_date, open_door, require_book
 from tallybook.entrypoints.errors import CommandError, ExitCode
 from tallybook.entrypoints.progress import show_progress
 from tallybook.entrypoints.restored import hold_sending
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.progress import Progress
 from tallybook.reports.verify import format_discrepancies, how_many
 from tallybook.reports.verify import verify as verify_book
 from tallybook.reports.verify.anchors import append_anchor, last_event_at, read_anchor
+from tallybook.writer.door import Door
 
 _FOR_SQLITE = (
     "{what} is for SQLite. A PostgreSQL book is copied with pg_dump, and brought back with"
     " pg_restore and `tallybook sending hold` (docs/operations.md)."
 )
+
+
+@frozen
+class _Copy:
+    """A copy that no program runs on yet, as its anchors see it."""
+
+    settings: Settings
+    database: Database
+    door: Door
+    clock: Clock
 
 
 def backup(file: Path, **given: object) -> None:
@@ -120,7 +132,8 @@ def _prepare(draft: Path, settings: Settings, progress: Progress, *, is_verified
         clock = SystemClock(settings.timezone)
         door = open_door(copy, clock)
         try:
-            hold_sending(door, copy, clock, reason="the book was restored", by="tallybook restore")
+            book = _Copy(settings, copy, door, clock)
+            hold_sending(book, reason="the book was restored", by="tallybook restore")
         finally:
             door.close()
     finally:

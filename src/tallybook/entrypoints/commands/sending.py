@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from tallybook.ambient.settings import load_settings
 from tallybook.collection.operations.switching import SetSending
 from tallybook.collection.tasks.switch import set_sending
@@ -35,13 +37,11 @@ def change(state: SendingState, reason: str, by: str, **given: object) -> None:
         engine.close()
 
 
-def hold(reason: str, by: str, **given: object) -> None:
-    """Say that this book is a restored copy: its last event is where it may have lost something."""
+def hold(reason: str, by: str, lost_from: date | None = None, **given: object) -> None:
+    """Say that this book is a restored copy: after its last run it may have lost something."""
     engine = Engine.open(load_settings(**given), may_create=False)
     try:
-        hold_sending(
-            engine.door, engine.database, engine.clock, reason=reason.strip(), by=by.strip()
-        )
+        hold_sending(engine, reason=reason.strip(), by=by.strip(), lost_from=lost_from)
         _say(engine)
     finally:
         engine.close()
@@ -50,6 +50,11 @@ def hold(reason: str, by: str, **given: object) -> None:
 def _say(engine: Engine) -> None:
     with engine.database.reader() as connection:
         sending = find_sending(connection)
+    if engine.newest.is_unread:
+        print(
+            f"{engine.settings.anchor_path} can't be read as a file of anchors: processes with"
+            " these settings send nothing. Bring it back, or move it away if it is lost."
+        )
     if engine.settings.sending_stopped:
         print("TALLYBOOK_SENDING_STOPPED is set: processes with these settings send nothing.")
     if sending is None:

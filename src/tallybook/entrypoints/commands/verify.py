@@ -15,6 +15,8 @@ from tallybook.reports.verify import CHECKS, format_discrepancies, how_many
 from tallybook.reports.verify import verify as verify_book
 from tallybook.reports.verify.anchors import Anchor, AnchorError, read_anchors
 
+_LEFT_OUT = "Line {number} of {path} is no anchor, and is left out."
+
 
 def verify(anchor: Path | None = None, **given: object) -> None:
     """Check the book that is set, and print what does not agree.
@@ -67,6 +69,6 @@ def _read(path: Path | None) -> list[Anchor]:
     if path is None:
         return []
     try:
-        return read_anchors(path)
+        return read_anchors(path, lambda number: print(_LEFT_OUT.format(number=number, path=path)))
     except AnchorError as error:
         raise CommandError(f"The anchors can't be used: {error}.", ExitCode.USAGE) from error

@@ -6,20 +6,24 @@ change what was written to another place before.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, bindparam, select, text
 
-from tallybook.db.metadata import instant_to_text
+from tallybook.collection.operations.runs import NOBODY
+from tallybook.collection.operations.switching import HELD_EVENT
+from tallybook.db.metadata import instant_from_text, instant_to_text
 from tallybook.kernel.frozen import frozen
 from tallybook.reports.verify.discrepancy import Discrepancy, rows_of
-from tallybook.writer.store import BOOK_HEAD, CHAIN_HEADS, EVENTS
+from tallybook.writer.store import BOOK_HEAD, CHAIN_HEADS, EVENTS, FIRST_HASH
 
 
 @frozen
@@ -34,9 +38,36 @@ class Anchor:
     entry_hash: str
     written_at: str
 
+    @property
+    def at(self) -> datetime:
+        """Tell when it was written."""
+        return instant_from_text(self.written_at)
+
+    def is_like(self, other: Anchor) -> bool:
+        """Tell whether nothing happened between the two."""
+        return (self.event_hash, self.entry_hash) == (other.event_hash, other.entry_hash)
+
 
 class AnchorError(ValueError):
     """The file is not one of anchors."""
+
+
+@frozen
+class LastSeen:
+    """The last event that a process has seen in a book."""
+
+    seq: int
+    hash: str
+
+
+NOTHING_SEEN = LastSeen(0, FIRST_HASH)
+_STANDS = select(
+    CHAIN_HEADS.c.event_seq,
+    CHAIN_HEADS.c.event_hash,
+    select(EVENTS.c.hash).where(EVENTS.c.seq == bindparam("seen")).scalar_subquery(),
+).where(CHAIN_HEADS.c.name == BOOK_HEAD)
+"""Where the events stand, and what the one is that was seen last: made once, for it is asked before
+each call to the Processor."""
 
 
 def read_anchor(connection: Connection, now: datetime) -> Anchor | None:
@@ -52,35 +83,57 @@ def read_anchor(connection: Connection, now: datetime) -> Anchor | None:
 
 
 def append_anchor(path: Path, anchor: Anchor) -> None:
-    """Write an anchor below those that a file holds, and see it onto the disk."""
+    """Write an anchor below those that a file holds, whole, and see it onto the disk.
+
+    Raises: OSError, also where the disk took a part of the line only: that is taken away again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    line = (json.dumps(asdict(anchor)) + "\n").encode()
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
     try:
-        os.write(descriptor, (json.dumps(asdict(anchor)) + "\n").encode())
+        end = os.fstat(descriptor).st_size
+        if end and os.pread(descriptor, 1, end - 1) != b"\n":
+            line = (
+                b"\n" + line
+            )  # what stands there is half a line: this one must not be glued to it
+        written = os.write(descriptor, line)
+        if written < len(line):
+            if os.fstat(descriptor).st_size == end + written:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def read_anchors(path: Path) -> list[Anchor]:
-    """Read a file of anchors, the oldest first. Raises: OSError, AnchorError."""
+def read_anchors(path: Path, tell: Callable[[int], None]) -> list[Anchor]:
+    """Read a file of anchors, the oldest first; tells the numbers of lines that are none.
+
+    One of them spoils no other: a power cut may leave half a line.
+
+    Raises: OSError; AnchorError where there is not one anchor in it.
+    """
     anchors: list[Anchor] = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise AnchorError(f"{path} is not a file of anchors") from error
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, start=1):
-        try:
-            found: Any = json.loads(line)
-            anchor = Anchor(**found)
-        except (ValueError, TypeError) as error:
-            raise AnchorError(f"line {number} of {path} is not an anchor") from error
-        if not _is_whole(anchor):
-            raise AnchorError(f"line {number} of {path} is not an anchor")
-        anchors.append(anchor)
+        anchor = _read_line(line)
+        if anchor is None:
+            tell(number)
+        else:
+            anchors.append(anchor)
     if not anchors:
         raise AnchorError(f"{path} holds no anchor")
     return anchors
+
+
+def _read_line(line: str) -> Anchor | None:
+    try:
+        found: Any = json.loads(line)
+        anchor = Anchor(**found)
+        return anchor if _is_whole(anchor) and anchor.at.tzinfo is not None else None
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _is_whole(anchor: Anchor) -> bool:
@@ -112,18 +165,41 @@ def check_anchors(connection: Connection, anchors: Sequence[Anchor]) -> Iterator
             yield from _check(connection, anchor, table, seq, chained)
 
 
-def is_behind(connection: Connection, anchors: Sequence[Anchor]) -> bool:
-    """Tell whether a book is an older copy of itself: it does not have what was last written of it.
+def newest_of(connection: Connection, anchors: Sequence[Anchor]) -> Anchor | None:
+    """Give the anchor that was last written of a book; None where none was.
 
-    Earlier anchors say nothing of that: once a copy has gone on, and an anchor of it was written,
-    those of the days that it lost stand above.
+    Earlier ones say nothing of how new it is: once a copy has become the book, those of the days
+    that it lost stand above its own.
     """
     book = _book_of(connection)
-    own = [anchor for anchor in anchors if anchor.book == book]
-    if not own:
-        return False
-    hashed = select(EVENTS.c.hash).where(EVENTS.c.seq == own[-1].event_seq)
-    return connection.execute(hashed).scalar() != own[-1].event_hash
+    return next((anchor for anchor in reversed(anchors) if anchor.book == book), None)
+
+
+def find_lacking(connection: Connection, anchors: Sequence[Anchor]) -> Anchor | None:
+    """Give the anchor that shows that a book is an older copy of itself; None where none does.
+
+    It does not have what was last written of it, nor was it held for that. Source: 0049.
+    """
+    newest = newest_of(connection, anchors)
+    if newest is None or newest.event_seq == 0:
+        return None
+    hashed = select(EVENTS.c.hash).where(EVENTS.c.seq == newest.event_seq)
+    if connection.execute(hashed).scalar() == newest.event_hash:
+        return None
+    held = select(EVENTS.c.seq).where(
+        EVENTS.c.subject_id == NOBODY,
+        EVENTS.c.type == HELD_EVENT,
+        EVENTS.c.body.contains(f'"{newest.event_hash}"', autoescape=True),
+    )
+    return newest if connection.execute(held.limit(1)).first() is None else None
+
+
+def look_on(connection: Connection, seen: LastSeen) -> LastSeen | None:
+    """Give a book's last event; None where it no longer has the one that was seen before."""
+    event_seq, event_hash, there = connection.execute(_STANDS, {"seen": seen.seq}).one()
+    if seen.seq and there != seen.hash:
+        return None
+    return LastSeen(event_seq, event_hash)
 
 
 def last_event_at(connection: Connection) -> datetime | None:
