@@ -141,7 +141,7 @@ class ReportState(StrEnum):
     TAKEN = "taken"
     """Stored raw; its rows are being read in."""
     COMPLETE = "complete"
-    """Read to its end, with every row that it had to repeat: it covers its five days."""
+    """Read to its end, with every row that it had to repeat: it covers the days before its own."""
     INCOMPLETE = "incomplete"
     """Its rows are used; it covers no day."""
 

@@ -18,7 +18,7 @@ from tallybook.processor.model import (
 )
 
 WINDOW_DAYS = 5
-"""A report taken on D covers D and the four days before. Source: P5."""
+"""A report taken on D shows what came about on D till then, and on the four days before."""
 
 CALENDARS_DIFFER = timedelta(days=1)
 """How far the Processor's own calendar, which dates its rows, may be from ours. Source: P4, T1."""
@@ -192,21 +192,35 @@ def row_days(own: date | None, report_on: date, earliest: date) -> tuple[date, d
 
 
 def covered_days(complete_reports: Iterable[date]) -> frozenset[date]:
-    """Tell which days complete reports cover. Source: P5."""
+    """Tell which days complete reports cover: each the four days before its own.
+
+    Of its own day it shows only what came before it was taken: not what the run of that day sends,
+    nor what becomes of it by the evening. Source: P5.
+    """
     return frozenset(
-        day - timedelta(days=back) for day in complete_reports for back in range(WINDOW_DAYS)
+        day - timedelta(days=back) for day in complete_reports for back in range(1, WINDOW_DAYS)
     )
+
+
+def has_own_report(run_on: date, covered: frozenset[date]) -> bool:
+    """Tell whether there is a complete report of a run's own day: only that covers the day before.
+
+    Without it time proves nothing, for it may show what no report before it could. Source: P5, T4.
+    """
+    return run_on - timedelta(days=1) in covered
 
 
 def has_timed_out(sent_on: date, run_on: date, covered: frozenset[date]) -> bool:
     """Tell whether a transfer that no report showed has timed out by a run.
 
-    Every day from S to S+5 must be covered by complete reports, and the run is S+6's or later.
+    Every day from S to S+5 must be covered by complete reports, and the run is S+6's or later and
+    has one of its own day.
 
     Source: P5.
     """
     last = sent_on + timedelta(days=WINDOW_DAYS)
-    return run_on > last and _days(sent_on, last) <= covered
+    is_over = run_on > last and has_own_report(run_on, covered)
+    return is_over and _days(sent_on, last) <= covered
 
 
 def is_in_gap(sent_on: date, run_on: date, covered: frozenset[date]) -> bool:
@@ -237,8 +251,8 @@ def are_reports_missing(
 
 
 def covered_days_since(day: date, covered: frozenset[date]) -> int:
-    """Count the covered days after a day: what `hold_days` are counted in. Source: A9."""
-    return sum(1 for each in covered if each > day)
+    """Count the covered days from a day on: what `hold_days` are counted in. Source: A9."""
+    return sum(1 for each in covered if each >= day)
 
 
 def match_orphan(fact: Fact, nameless: Sequence[Transfer], hashes: Mapping[str, str]) -> str | None:
@@ -314,7 +328,8 @@ def is_interval_accounted_for(
     """Tell whether complete reports would have shown everything that was sent in some days.
 
     A transfer shows within the window after the day it was sent on, as in P5; so every day from
-    the first to five after the last must be covered, and over.
+    the first to five after the last must be covered, and over. The copy's own reports are of
+    no later day than anything it lost, so they cover none of it.
     """
     last = lost_until + timedelta(days=WINDOW_DAYS)
     return run_on > last and _days(lost_from, last) <= covered

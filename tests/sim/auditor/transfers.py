@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 WINDOW = 5
-"""A report taken on a day covers that day and the four before. Source: P5."""
+"""A report taken on a day shows that day till then, and the four before, which it covers. P5."""
 
 
 class TransferAudit:
@@ -122,7 +122,7 @@ class TransferAudit:
                 told.setdefault((txn, result), set()).add(content)
         if complete:
             self.complete_days.append(day)
-            window = set(range(day - WINDOW + 1, day + 1))
+            window = set(range(day - WINDOW + 1, day))
             self.covered |= window
             # A row that is shown with two contents is two transfers, of which one is not known.
             if len(told) == len(shown) and all(len(each) == 1 for each in told.values()):
@@ -251,7 +251,8 @@ class TransferAudit:
                 transfer["held"]
                 and transfer["state"] == "timed_out"
                 and not (transfer["txn"] in self.contested and transfer["txn"] in self.rows)
-                and len([d for d in self.covered if d > transfer["held_from"]]) >= hold_days
+                and day - 1 in self.covered
+                and len([d for d in self.covered if d >= transfer["held_from"]]) >= hold_days
             ):
                 transfer["held"] = False
                 transfer["reached"].add("hold released")
@@ -272,9 +273,12 @@ class TransferAudit:
             transfer["reached"].add("unknown absent from identifying reports")
 
     def _is_over(self, transfer: dict[str, Any], day: int, covered: set[int]) -> bool:
-        """Tell whether reports cover every day on which a transfer can have been shown."""
+        """Tell whether reports cover every day on which it can have come about, and yesterday.
+
+        What covers yesterday is a report of today: before it is read time proves nothing.
+        """
         sent = transfer["day"]
-        return day >= sent + 6 and all(d in covered for d in range(sent, sent + 6))
+        return day >= sent + 6 and all(d in covered for d in (*range(sent, sent + 6), day - 1))
 
     # -- what it comes to
 
