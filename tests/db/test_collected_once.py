@@ -16,7 +16,6 @@ from tallybook.collection.operations.transfers import RECORD_ANSWER, Answer, Rec
 from tallybook.collection.queries import find_job
 from tallybook.collection.tasks.reports import take_report
 from tallybook.collection.tasks.run import run_day
-from tallybook.collection.tasks.settling import settle
 from tallybook.entrypoints.scheduler import Scheduler
 from tallybook.kernel.progress import Progress
 from tallybook.ledger.store import ENTRIES
@@ -26,7 +25,7 @@ from tallybook.processor.rules import CONTESTED
 from tallybook.reports.verify import verify
 from tallybook.writer.model import Command
 from tests.making import day
-from tests.played import WINDOW, DictatedProcessor, Played, accepted, lost
+from tests.played import WINDOW, DictatedProcessor, Played, accepted
 
 pytestmark = pytest.mark.played
 
@@ -174,109 +173,6 @@ def test_nothing_is_ruled_absent_before_todays_report_is_read(book: Played) -> N
     book.run()
     assert book.debit_of(1).state is S.SUCCEEDED
     assert {debit.installment_number for debit in book.debits()} == {1, 2}
-
-
-# -- what a report can't show: P5, decision 0044
-
-
-def lose_reports(book: Played, days: int) -> None:
-    """Let days pass of which no report can be had."""
-    book.rail.report_is_missing = True
-    book.run_until((book.clock.today() - day(0)).days + days)
-    book.rail.report_is_missing = False
-
-
-def hand_in_todays_report(book: Played) -> None:
-    """Bring the report of a day that its run could not have."""
-    today = book.clock.today()
-    book.wait(take_report(book, book.rail.report(today), today))
-    book.wait(settle(book))
-
-
-@pytest.mark.parametrize("later", [0, 2, 5])
-def test_what_came_after_a_report_is_not_shown_by_that_report(book: Played, later: int) -> None:
-    """Executed on the evening of a day, of which the next four have no report."""
-    executed = lose_the_first_debit(book)
-    book.run_until(7 + later)
-    book.rail.tell(executed, "success")
-    lose_reports(book, 4)
-    book.run_until(60)
-    assert book.debit_of(1).state is S.UNKNOWN
-    about = [item.kind for item in book.items() if item.transfer_id == book.debit_of(1).id]
-    assert about == [ItemKind.UNKNOWN]
-    assert all(row.replaces != 1 for row in book.rows().values())
-
-
-@pytest.mark.parametrize("later", [0, 2, 5])
-def test_a_debit_that_no_report_could_show_is_not_timed_out(book: Played, later: int) -> None:
-    book.pay_out()
-    book.run_until(7 + later)
-    book.rail.tell(book.debit_of(1).transaction_id, "success")
-    lose_reports(book, 4)
-    book.run_until(20)
-    assert book.debit_of(1).state is S.ACCEPTED
-    about = [item.kind for item in book.items() if item.transfer_id == book.debit_of(1).id]
-    assert about == [ItemKind.GAP]
-
-
-def test_a_payout_of_the_evening_is_not_ruled_absent_by_the_mornings_report(book: Played) -> None:
-    book.rail.is_rich = True
-    book.customer()
-    book.run()
-    book.rail.says = lost
-    book.advance()
-    book.rail.says = accepted
-    book.rail.tell(book.rail.calls[-1].executed_as, "success")
-    lose_reports(book, 4)
-    book.run_until(20)
-    assert book.credit_transfer().state is S.UNKNOWN
-    assert [item.kind for item in book.items()] == [ItemKind.UNKNOWN]
-
-
-def test_three_days_without_a_report_hide_nothing(book: Played) -> None:
-    lose_the_first_debit(book)
-    lose_reports(book, 3)
-    book.run_until(12)
-    assert book.debit_of(1).state is S.UNKNOWN
-    book.run(1)
-    assert book.debit_of(1).state is S.NOT_EXECUTED
-
-
-@pytest.mark.parametrize("is_cut", [True, False])
-def test_nothing_is_ruled_absent_in_a_run_without_a_report_of_its_own(
-    book: Played, is_cut: bool
-) -> None:
-    executed = lose_the_first_debit(book)
-    book.run_until(12)
-    book.rail.tell(executed, "success", on=day(14))
-    book.rail.report_is_missing, book.rail.report_is_cut = not is_cut, is_cut
-    book.run(1)
-    assert (book.debit_of(1).state, len(book.debits())) == (S.UNKNOWN, 1)
-    book.rail.report_is_missing = book.rail.report_is_cut = False
-    book.run(1)
-    assert book.debit_of(1).state is S.SUCCEEDED
-
-
-@pytest.mark.parametrize("is_known", [True, False])
-def test_time_proves_nothing_in_a_run_without_a_report_of_its_own(
-    book: Played, is_known: bool
-) -> None:
-    """The report of the day before covers all that it must, and today's would show the debit."""
-    if is_known:
-        book.rail.is_rich = True
-        book.pay_out()
-    else:
-        lose_the_first_debit(book)
-    book.run_until(12)
-    lose_reports(book, 1)
-    hand_in_todays_report(book)
-    executed = book.rail.calls[1].executed_as
-    book.rail.tell(executed, "success", on=day(14))
-    lose_reports(book, 1)
-    assert book.debit_of(1).state is (S.ACCEPTED if is_known else S.UNKNOWN)
-    hand_in_todays_report(book)
-    book.run(1)
-    assert book.debit_of(1).state is S.SUCCEEDED
 
 
 # -- collisions: P7

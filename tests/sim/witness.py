@@ -108,18 +108,22 @@ class Witness:
             self.transfers.answer(asked.transfer.id, "unknown")
             self.reached["intent of a dead process"] += 1
 
+    def _on_collection_take_report(self, asked: Any, outcome: Outcome) -> None:
+        if outcome.value is not None:
+            self.transfers.take_report(asked.report_on.toordinal(), self._raw(asked.sha256))
+
+    def _raw(self, sha256: str) -> bytes:
+        assert self.world is not None
+        return next(
+            raw for raw in self.world.raw_reports if hashlib.sha256(raw).hexdigest() == sha256
+        )
+
     def _on_collection_judge_report(self, asked: Any, outcome: Outcome) -> None:
         report = outcome.value
         if report is None:
             return
-        assert self.world is not None
-        raw = next(
-            raw
-            for raw in self.world.raw_reports
-            if hashlib.sha256(raw).hexdigest() == report.sha256
-        )
         del asked
-        complete = self.transfers.report(report.report_on.toordinal(), raw)
+        complete = self.transfers.report(report.report_on.toordinal(), self._raw(report.sha256))
         if complete is not (report.state == "complete"):
             self.wrong.append(
                 f"report of {report.report_on} is {report.state}, auditor: complete={complete}"

@@ -132,7 +132,7 @@ class Report:
     is_rich: bool
     """Whether its rows identify transfers: amount, account and direction."""
     problems: str
-    """What could not be read, as JSON: line numbers and codes."""
+    """What could not be read, or is wrong with all of it, as JSON: line numbers and codes."""
 
 
 class ReportState(StrEnum):

@@ -26,6 +26,9 @@ CALENDARS_DIFFER = timedelta(days=1)
 REPORTS_MISSING_DAYS = 3
 """So many days without a complete report stop new debits. Source: P5."""
 
+_ONE_MORE = timedelta(days=1)
+"""Allowed for a Processor that counts five days and today."""
+
 _S = TransferState
 
 MOVES: Mapping[TransferState, frozenset[TransferState]] = {
@@ -152,9 +155,10 @@ def join_facts(known: Fact, fact: Fact) -> Fact:
     )
 
 
-def judge_report(*, ended: bool, missing_count: int) -> ReportState:
+def judge_report(*, ended: bool, missing_count: int, is_stuck: bool) -> ReportState:
     """Tell whether a report proves anything by what it leaves out. Source: P4."""
-    return ReportState.COMPLETE if ended and missing_count == 0 else ReportState.INCOMPLETE
+    proves = ended and missing_count == 0 and not is_stuck
+    return ReportState.COMPLETE if proves else ReportState.INCOMPLETE
 
 
 def must_repeat(fact: Fact, report_on: date) -> bool:
@@ -162,8 +166,38 @@ def must_repeat(fact: Fact, report_on: date) -> bool:
 
     Only where its day certainly lies in the window: `not_before` is the earliest it can be.
     """
-    start = report_on - timedelta(days=WINDOW_DAYS - 1)
-    return fact.first_on < report_on and fact.not_before >= start
+    return fact.first_on < report_on and fact.not_before >= _window_start(report_on)
+
+
+def unchanged_days(
+    report_on: date, content: str, contents: Sequence[tuple[date, str]]
+) -> tuple[date, date]:
+    """Tell from when to when a file came day after day, with no other report between.
+
+    `contents` are the days and contents of reports around it, its own among them.
+    """
+    others = [day for day, other in contents if other != content]
+    before = max((day for day in others if day < report_on), default=date.min)
+    after = min((day for day in others if day > report_on), default=date.max)
+    same = [day for day, each in contents if each == content and before < day < after]
+    return min(same), max(same)
+
+
+def has_left(fact: Fact, first_on: date, last_on: date) -> bool:
+    """Tell whether a fact can't stand any more in a file that came unchanged since another day.
+
+    Then it is a file of before, on all these days but the first. The fact came about by the first
+    report that showed it, or by its own date, a day's difference between the calendars allowed for;
+    where an id is used anew after its time, by the first of these days. Source: P4.
+    """
+    came_by = min(fact.first_on, fact.happened_on + CALENDARS_DIFFER)
+    if came_by < _window_start(first_on) - _ONE_MORE:
+        came_by = first_on
+    return came_by < _window_start(last_on) - _ONE_MORE
+
+
+def _window_start(report_on: date) -> date:
+    return report_on - timedelta(days=WINDOW_DAYS - 1)
 
 
 def earliest_day(report_on: date, other_reports: Iterable[date]) -> date:
@@ -171,8 +205,7 @@ def earliest_day(report_on: date, other_reports: Iterable[date]) -> date:
 
     On the day of the complete report before it at the earliest: after that one was taken.
     """
-    start = report_on - timedelta(days=WINDOW_DAYS - 1)
-    return max([start, *(day for day in other_reports if day < report_on)])
+    return max([_window_start(report_on), *(day for day in other_reports if day < report_on)])
 
 
 def row_days(own: date | None, report_on: date, earliest: date) -> tuple[date, date]:
@@ -185,7 +218,7 @@ def row_days(own: date | None, report_on: date, earliest: date) -> tuple[date, d
     >>> row_days(date(2026, 3, 5), date(2026, 3, 4), date(2026, 3, 1))
     (datetime.date(2026, 3, 4), datetime.date(2026, 3, 4))
     """
-    start = report_on - timedelta(days=WINDOW_DAYS - 1)
+    start = _window_start(report_on)
     if own is None or not start - CALENDARS_DIFFER <= own <= report_on + CALENDARS_DIFFER:
         return report_on, earliest
     return min(own, report_on), own - CALENDARS_DIFFER
@@ -228,8 +261,7 @@ def is_in_gap(sent_on: date, run_on: date, covered: frozenset[date]) -> bool:
 
     Source: P5.
     """
-    window_start = run_on - timedelta(days=WINDOW_DAYS - 1)
-    last = min(sent_on + timedelta(days=WINDOW_DAYS), window_start - timedelta(days=1))
+    last = min(sent_on + timedelta(days=WINDOW_DAYS), _window_start(run_on) - timedelta(days=1))
     return not _days(sent_on, last) <= covered
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -35,10 +36,23 @@ class TransferAudit:
         """Rows of transactions that are none of ours, as a person said."""
         self.is_matched = False
         """Whether the run that is on has given orphans to the unknowns they name."""
-        self.covered: set[int] = set()
-        self.identified: set[int] = set()
-        """Days that complete reports cover in which every row tells whose it is. Source: P6."""
-        self.complete_days: list[int] = []
+        self.judged: dict[tuple[int, bytes], str] = {}
+        """What each report of a day proves: "nothing", "silence", or "absence" as well."""
+
+    @property
+    def complete_days(self) -> list[int]:
+        """List the days of complete reports."""
+        return sorted(day for (day, _), proves in self.judged.items() if proves != "nothing")
+
+    @property
+    def covered(self) -> set[int]:
+        """Tell the days that complete reports cover. Source: P5."""
+        return _covered(self.complete_days)
+
+    @property
+    def identified(self) -> set[int]:
+        """Tell those that reports cover in which every row tells whose it is. Source: P6."""
+        return _covered(day for (day, _), proves in self.judged.items() if proves == "absence")
 
     # -- what happened
 
@@ -87,6 +101,10 @@ class TransferAudit:
         for transfer in self.transfers.values():
             transfer["is_new"] = False
 
+    def take_report(self, day: int, raw: bytes) -> None:
+        """Know that a report has come; what it proves is seen when it has been read."""
+        self.judged.setdefault((day, raw), "nothing")
+
     def report(self, day: int, raw: bytes) -> bool:
         """Take a report in: its rows are facts, and complete it covers its days. Source: P4.
 
@@ -101,7 +119,6 @@ class TransferAudit:
             for (txn, result), (first, possible_from) in self.named.items()
             if first < day and possible_from > day - WINDOW
         }
-        complete = whole and owed <= shown
         since = max([day - WINDOW + 1, *(d for d in self.complete_days if d < day)])
         told: dict[tuple[str, str], set[tuple[str, str, int]]] = {}
         for row in rows:
@@ -120,14 +137,29 @@ class TransferAudit:
                 self.identities.setdefault(txn, content)
                 self.contents.setdefault((txn, result), set()).add(content)
                 told.setdefault((txn, result), set()).add(content)
-        if complete:
-            self.complete_days.append(day)
-            window = set(range(day - WINDOW + 1, day))
-            self.covered |= window
-            # A row that is shown with two contents is two transfers, of which one is not known.
-            if len(told) == len(shown) and all(len(each) == 1 for each in told.values()):
-                self.identified |= window
+        complete = whole and owed <= shown and not self._is_stuck(day, raw, shown)
+        # A row that is shown with two contents is two transfers, of which one is not known.
+        tells = len(told) == len(shown) and all(len(each) == 1 for each in told.values())
+        self.judged[day, raw] = ("absence" if tells else "silence") if complete else "nothing"
         return complete
+
+    def _is_stuck(self, day: int, raw: bytes, shown: set[tuple[str, str]]) -> bool:
+        """Tell whether a file that came unchanged for days shows what has left the window. P4."""
+        others = [at for (at, file), proves in self.judged.items()
+                  if file != raw and proves != "nothing"]  # fmt: skip
+        same = {at for at, file in self.judged if file == raw}
+        while any(min(same) <= at < day for at in others):
+            same.remove(min(same))
+        last = max(at for at in same if not any(day < other <= at for other in others))
+        if day == min(same):
+            return False
+        for txn, result in shown:
+            happened = next(at for at, seen in self.rows[txn] if seen == result)
+            by = min(self.named[txn, result][0], happened + 1)
+            # A report of the fifth day after may still show it; an old id may be used anew.
+            if (by if by >= min(same) - WINDOW else min(same)) < last - WINDOW:
+                return True
+        return False
 
     def settle(self) -> None:
         """Fold every transfer's rows; orphans go to the unknowns they name. Source: P4, P6."""
@@ -295,6 +327,10 @@ class TransferAudit:
             elif transfer["state"] == "timed_out" and transfer["held"]:
                 sums["held"] += transfer["amount"]
         return sums
+
+
+def _covered(days: Iterable[int]) -> set[int]:
+    return {day - back for day in days for back in range(1, WINDOW)}
 
 
 MOVES = {

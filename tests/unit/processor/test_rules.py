@@ -33,6 +33,7 @@ from tallybook.processor.rules import (
     disagrees,
     earliest_day,
     fold_facts,
+    has_left,
     has_own_report,
     has_timed_out,
     is_in_gap,
@@ -41,6 +42,7 @@ from tallybook.processor.rules import (
     match_orphan,
     may_be_shown,
     must_repeat,
+    unchanged_days,
 )
 from tests.making import NOON, a_fact, a_transfer, an_id, day
 
@@ -137,10 +139,54 @@ def test_the_fold_tells_when_and_why() -> None:
 # -- completeness
 
 
-@pytest.mark.parametrize(("ended", "missing"), list(product((True, False), (0, 1))))
-def test_a_report_is_complete_if_it_ends_and_misses_nothing(ended: bool, missing: int) -> None:
-    complete = judge_report(ended=ended, missing_count=missing) is ReportState.COMPLETE
-    assert complete == (ended and not missing)
+@pytest.mark.parametrize(
+    ("ended", "missing", "stuck"), list(product((True, False), (0, 1), (True, False)))
+)
+def test_a_report_is_complete_if_it_ends_and_misses_nothing_and_is_not_an_old_one(
+    ended: bool, missing: int, stuck: bool
+) -> None:
+    state = judge_report(ended=ended, missing_count=missing, is_stuck=stuck)
+    assert (state is ReportState.COMPLETE) == (ended and not missing and not stuck)
+
+
+@pytest.mark.parametrize(
+    ("contents", "unchanged"),
+    [
+        ({10: "a"}, (10, 10)),
+        ({8: "a", 9: "a", 10: "a", 11: "a"}, (8, 11)),
+        ({7: "a", 8: "b", 9: "a", 10: "a", 12: "b", 13: "a"}, (9, 10)),
+        ({5: "a", 10: "a"}, (5, 10)),
+    ],
+)
+def test_since_when_a_file_came_unchanged(
+    contents: dict[int, str], unchanged: tuple[int, int]
+) -> None:
+    listed = [(day(on), content) for on, content in contents.items()]
+    since, until = unchanged
+    assert unchanged_days(day(10), "a", listed) == (day(since), day(until))
+
+
+@pytest.mark.parametrize(
+    ("first_on", "happened_on", "since", "until", "left"),
+    [
+        # A report of the 12th shows the 7th where the Processor counts five days and today.
+        (7, 7, 7, 12, False),
+        (7, 7, 7, 13, True),
+        (5, 5, 7, 10, False),
+        (5, 5, 7, 11, True),
+        # Its own date counts where it is earlier, by a calendar that may be a day behind.
+        (7, 5, 7, 11, False),
+        (7, 5, 7, 12, True),
+        # An id that is used again long after its time.
+        (1, 1, 7, 12, False),
+        (1, 1, 7, 13, True),
+    ],
+)
+def test_what_an_unchanged_file_can_not_show_any_more(
+    first_on: int, happened_on: int, since: int, until: int, left: bool
+) -> None:
+    fact = a_fact(GOOD, day(happened_on), first_on=day(first_on))
+    assert has_left(fact, day(since), day(until)) is left
 
 
 @pytest.mark.parametrize(("later", "must"), [(0, False), (1, True), (4, True), (5, False)])
