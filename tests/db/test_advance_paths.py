@@ -22,6 +22,7 @@ from tallybook.advances.operations.rulings import (
     ApplyCredit,
     RuleAdvance,
 )
+from tallybook.collection import queries
 from tallybook.collection.operations.sending import SEND_INSTALLMENT, SendInstallment
 from tallybook.collection.operations.transfers import (
     EXPIRE_INTENT,
@@ -377,6 +378,9 @@ def test_the_replacement_waits_until_the_hold_is_released(open_book: Any) -> Non
     assert [item.kind for item in book.items()] == ["debit_timed_out"]
     book.run(1)  # eighty covered days after the time-out
     assert (book.debit_of(3).held, book.items()) == (False, [])
+    with book.database.reader() as connection:
+        (item,) = queries.list_items(connection, is_open=False, limit=2)
+    assert (item.kind, item.action) == ("debit_timed_out", "hold_ended"), "there was no news"
     assert book.rows()[13].state == "sent"
     book.rail.tell(book.debit_of(13).transaction_id, "success")
     book.run(1)
