@@ -151,7 +151,7 @@ def test_time_proves_nothing_in_a_run_without_a_report_of_its_own(
     assert book.debit_of(1).state is S.SUCCEEDED
 
 
-# -- a file that is stuck: P4, decision 0045
+# -- a file that is stuck: P6, decision 0045
 
 
 class StuckProcessor(DictatedProcessor):
@@ -185,20 +185,21 @@ def test_a_file_that_is_stuck_proves_no_absence(book: Played, paid_on: int) -> N
     book.run_until(13)
     with book.database.reader() as connection:
         found = queries.list_reports(connection, before=None, limit=20)
-    complete = [report.report_on for report in found if report.state == "complete"]
-    assert complete == [day(on) for on in range(paid_on, 0, -1)]
+        identifying = queries.list_rich_days(connection, since=day(0))
+    assert identifying == [day(on) for on in range(1, paid_on + 1)]
+    assert {report.state for report in found} == {"complete"}, "debits go on"
     assert "file_of_a_day_before" in found[0].problems
     book.run_until(40)
     assert book.debit_of(1).state is S.UNKNOWN
     assert all(row.replaces != 1 for row in book.rows().values())
 
 
-def test_an_id_that_is_used_again_leaves_reports_complete(book: Played) -> None:
+def test_an_id_that_is_used_again_does_not_make_a_file_old(book: Played) -> None:
     """The file is one that came before, but not on the day before."""
+    book.rail.is_rich = True
     book.pay_out()
-    ident = book.credit_transfer().transaction_id
-    book.rail.tell(ident, "success", on=day(15))
+    book.rail.tell(book.credit_transfer().transaction_id, "success", on=day(15))
     book.run_until(21)
     with book.database.reader() as connection:
-        found = queries.list_reports(connection, before=None, limit=21)
-    assert {report.state for report in found} == {"complete"}
+        identifying = queries.list_rich_days(connection, since=day(0))
+    assert identifying == [day(on) for on in range(1, 22)]

@@ -142,6 +142,12 @@ class Witness:
             self.transfers.match()
             self.transfers.rule_absent(asked.transfer.id, self.runs_on)
 
+    def _on_collection_time_out(self, asked: Any, outcome: Outcome) -> None:
+        """Time out at the same moment: what the run sends later may be given the same id."""
+        if outcome.value:
+            self.transfers.match()
+            self.transfers.time_out(asked.transfer.id, self.runs_on)
+
     def _on_collection_keep_run(self, asked: Any, outcome: Outcome) -> None:
         if asked.summary is None or not outcome.value:
             return

@@ -130,7 +130,8 @@ class Report:
     missing_count: int
     """Facts known from earlier reports that it should repeat and does not."""
     is_rich: bool
-    """Whether its rows identify transfers: amount, account and direction."""
+    """Whether it proves absence: its rows tell amount, account and direction, and it is no file of
+    days before."""
     problems: str
     """What could not be read, or is wrong with all of it, as JSON: line numbers and codes."""
 

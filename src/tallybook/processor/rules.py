@@ -155,10 +155,9 @@ def join_facts(known: Fact, fact: Fact) -> Fact:
     )
 
 
-def judge_report(*, ended: bool, missing_count: int, is_stuck: bool) -> ReportState:
+def judge_report(*, ended: bool, missing_count: int) -> ReportState:
     """Tell whether a report proves anything by what it leaves out. Source: P4."""
-    proves = ended and missing_count == 0 and not is_stuck
-    return ReportState.COMPLETE if proves else ReportState.INCOMPLETE
+    return ReportState.COMPLETE if ended and missing_count == 0 else ReportState.INCOMPLETE
 
 
 def must_repeat(fact: Fact, report_on: date) -> bool:
@@ -186,9 +185,9 @@ def unchanged_days(
 def has_left(fact: Fact, first_on: date, last_on: date) -> bool:
     """Tell whether a fact can't stand any more in a file that came unchanged since another day.
 
-    Then it is a file of before, on all these days but the first. The fact came about by the first
-    report that showed it, or by its own date, a day's difference between the calendars allowed for;
-    where an id is used anew after its time, by the first of these days. Source: P4.
+    Then it may be a file of before, on all these days but the first. The fact came about by the
+    first report that showed it, or by its own date, a day's difference between the calendars
+    allowed for; where an id is used anew after its time, by the first of these days. Source: P6.
     """
     came_by = min(fact.first_on, fact.happened_on + CALENDARS_DIFFER)
     if came_by < _window_start(first_on) - _ONE_MORE:

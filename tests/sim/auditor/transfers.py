@@ -137,14 +137,15 @@ class TransferAudit:
                 self.identities.setdefault(txn, content)
                 self.contents.setdefault((txn, result), set()).add(content)
                 told.setdefault((txn, result), set()).add(content)
-        complete = whole and owed <= shown and not self._is_stuck(day, raw, shown)
+        complete = whole and owed <= shown
         # A row that is shown with two contents is two transfers, of which one is not known.
         tells = len(told) == len(shown) and all(len(each) == 1 for each in told.values())
+        tells = tells and not self._is_stuck(day, raw, shown)
         self.judged[day, raw] = ("absence" if tells else "silence") if complete else "nothing"
         return complete
 
     def _is_stuck(self, day: int, raw: bytes, shown: set[tuple[str, str]]) -> bool:
-        """Tell whether a file that came unchanged for days shows what has left the window. P4."""
+        """Tell whether a file that came unchanged for days shows what has left the window. P6."""
         others = [at for (at, file), proves in self.judged.items()
                   if file != raw and proves != "nothing"]  # fmt: skip
         same = {at for at, file in self.judged if file == raw}
@@ -271,12 +272,7 @@ class TransferAudit:
     def pass_time(self, day: int, hold_days: int, *, rich: bool) -> None:
         """Time out what reports should have shown, and let go of what was held. Source: P5, A9."""
         for ident, transfer in self.transfers.items():
-            is_clear = not transfer["confirmed"] and transfer["txn"] not in self.contested
-            is_over = self._is_over(transfer, day, self.covered) and is_clear
-            if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
-                transfer["state"] = "timed_out"
-                transfer["held"] = transfer["direction"] == "debit"
-                transfer["held_from"] = day
+            self.time_out(ident, day)
             if rich:
                 self.rule_absent(ident, day)
             if (
@@ -288,6 +284,16 @@ class TransferAudit:
             ):
                 transfer["held"] = False
                 transfer["reached"].add("hold released")
+
+    def time_out(self, ident: str, day: int) -> None:
+        """Time out one that no report has shown, and of which nobody has said otherwise."""
+        transfer = self.transfers[ident]
+        is_clear = not transfer["confirmed"] and transfer["txn"] not in self.contested
+        is_over = self._is_over(transfer, day, self.covered) and is_clear
+        if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
+            transfer["state"] = "timed_out"
+            transfer["held"] = transfer["direction"] == "debit"
+            transfer["held_from"] = day
 
     def rule_absent(self, ident: str, day: int) -> None:
         """Give up an unknown that rows which identify transfers never showed. Source: P6.

@@ -139,14 +139,10 @@ def test_the_fold_tells_when_and_why() -> None:
 # -- completeness
 
 
-@pytest.mark.parametrize(
-    ("ended", "missing", "stuck"), list(product((True, False), (0, 1), (True, False)))
-)
-def test_a_report_is_complete_if_it_ends_and_misses_nothing_and_is_not_an_old_one(
-    ended: bool, missing: int, stuck: bool
-) -> None:
-    state = judge_report(ended=ended, missing_count=missing, is_stuck=stuck)
-    assert (state is ReportState.COMPLETE) == (ended and not missing and not stuck)
+@pytest.mark.parametrize(("ended", "missing"), list(product((True, False), (0, 1))))
+def test_a_report_is_complete_if_it_ends_and_misses_nothing(ended: bool, missing: int) -> None:
+    complete = judge_report(ended=ended, missing_count=missing) is ReportState.COMPLETE
+    assert complete == (ended and not missing)
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,6 @@ class JudgeReport:
     rows_count: int
     new_count: int
     missing_count: int
-    is_stuck: bool
     is_rich: bool
     problems: str
 
@@ -188,9 +187,7 @@ class JudgeReportOperation:
         del ids
         report = view.row(REPORTS, command.report_id)
         assert report is not None
-        state = judge_report(
-            ended=command.ended, missing_count=command.missing_count, is_stuck=command.is_stuck
-        )
+        state = judge_report(ended=command.ended, missing_count=command.missing_count)
         judged = replace(
             report,
             state=state,

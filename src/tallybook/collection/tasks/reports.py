@@ -75,8 +75,10 @@ async def _judge_others(
 ) -> None:
     """Judge complete reports again of which a new one tells what they hide, or that they are old.
 
-    Those of the days after a late one; and the same file of the days before, where it is stuck.
-    Their facts are known; read once more, they are counted anew. Source: P4, T4.
+    Those of the days after a late one; and the same file of other days, where it is stuck and was
+    taken for proof of absence. Their facts are known; read once more, they are counted anew.
+
+    Source: P4, P6, T4.
     """
 
     def load() -> list[Report]:
@@ -86,10 +88,11 @@ async def _judge_others(
             if stuck is None:
                 return later
             since, until = stuck
-            same = list_complete(connection, after=since, until=until)
-            return [*later, *(each for each in same if each.sha256 == report.sha256)]
+            around = list_complete(connection, after=since, until=until)
+            same = [each for each in around if each.sha256 == report.sha256 and each.is_rich]
+            return [*later, *(each for each in same if each not in later)]
 
-    for each in {each.id: each for each in await asyncio.to_thread(load)}.values():
+    for each in await asyncio.to_thread(load):
         await _read_in(context, each, _unpacked(context, each), is_again=True)
 
 
@@ -164,8 +167,7 @@ async def _read_in(
                 rows_count=rows,
                 new_count=report.new_count + new,
                 missing_count=max(0, to_repeat - repeated),
-                is_stuck=left > 0,
-                is_rich=stream.is_rich and reader.tells_apart,
+                is_rich=stream.is_rich and reader.tells_apart and not left,
                 problems=json.dumps(problems),
             ),
         ),
