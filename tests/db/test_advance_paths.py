@@ -22,6 +22,7 @@ from tallybook.advances.operations.rulings import (
     ApplyCredit,
     RuleAdvance,
 )
+from tallybook.collection import queries
 from tallybook.collection.operations.sending import SEND_INSTALLMENT, SendInstallment
 from tallybook.collection.operations.transfers import (
     EXPIRE_INTENT,
@@ -377,6 +378,9 @@ def test_the_replacement_waits_until_the_hold_is_released(open_book: Any) -> Non
     assert [item.kind for item in book.items()] == ["debit_timed_out"]
     book.run(1)  # eighty covered days after the time-out
     assert (book.debit_of(3).held, book.items()) == (False, [])
+    with book.database.reader() as connection:
+        (item,) = queries.list_items(connection, is_open=False, limit=2)
+    assert (item.kind, item.action) == ("debit_timed_out", "hold_ended"), "there was no news"
     assert book.rows()[13].state == "sent"
     book.rail.tell(book.debit_of(13).transaction_id, "success")
     book.run(1)
@@ -392,9 +396,24 @@ def test_days_that_no_complete_report_covers_do_not_release_a_hold(open_book: An
     book.run_until(40)
     assert book.debit_of(1).held
     book.rail.report_is_cut = False
-    book.run(1)  # covers the five days up to 41
-    book.run_until(55)
-    assert book.debit_of(1).held, "5 + 14 covered days"
+    book.run(1)  # covers the four days before 41
+    book.run_until(56)
+    assert book.debit_of(1).held, "4 + 15 covered days"
+    book.run(1)
+    assert not book.debit_of(1).held
+
+
+def test_a_hold_does_not_end_in_a_run_without_a_report_of_its_own(open_book: Any) -> None:
+    """Today's may show that it was collected after all."""
+    book = open_book(hold_days=3)
+    book.pay_out()
+    book.run_until(15)
+    book.rail.report_is_missing = True
+    book.run(1)
+    book.wait(take_report(book, book.rail.report(day(16)), day(16)))
+    book.run(1)
+    assert book.debit_of(1).held, "three days are covered, but today's report was not had"
+    book.rail.report_is_missing = False
     book.run(1)
     assert not book.debit_of(1).held
 

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 import tallybook
 from tallybook.ambient.clock import ManualClock
 from tallybook.ambient.settings import Settings
+from tallybook.collection.operations.switching import SET_SENDING, SetSending
 from tallybook.entrypoints import restored
 from tallybook.entrypoints.commands import copies, sending
 from tallybook.entrypoints.engine import Engine
@@ -29,10 +30,16 @@ from tallybook.entrypoints.errors import CommandError, ExitCode
 from tallybook.entrypoints.library import Tallybook
 from tallybook.kernel.refusal import Refused
 from tallybook.processor.faults import Faults
+from tallybook.processor.model import Action, ItemKind, SendingState
 from tallybook.processor.port import Direction
+from tallybook.processor.queries import find_sending
 from tallybook.processor.simulator import SimulatedProcessor
 from tallybook.processor.simulator_log import LoggedCall
+from tallybook.reports.verify import verify
 from tallybook.reports.verify.anchors import AnchorError
+from tallybook.writer.model import Command
+from tests.making import day
+from tests.played import Played
 from tests.postgres import Databases, find_binaries
 
 NUMBERS = [f"DE8937040044053201{number:04d}" for number in range(3)]
@@ -559,3 +566,35 @@ def reopened(book: Tallybook) -> None:
             book.call("GET", "/sending")
             return
     raise AssertionError("the database does not come back")
+
+
+@pytest.mark.parametrize(("restored_after", "ends"), [(4, SendingState.OPEN), (5, None)])
+def test_the_copys_own_report_does_not_show_what_it_lost_on_that_day(
+    book_url: str, tmp_path: Path, restored_after: int, ends: SendingState | None
+) -> None:
+    """A payout is sent in the evening, after the copy was made, and executed at once.
+
+    After four days a report still shows it, so that it is an orphan; after five none does, and
+    only a person can tell.
+    """
+    with Played(book_url, tmp_path) as book:
+        book.pay_out()
+        book.run_until(7)
+        book.rail.tell(book.debit_of(1).transaction_id, "success", on=day(8))
+        book.rail.told.append((day(7), "txn_lost", "success"))
+        book.clock.advance(days=restored_after)
+        last = book.clock.today()
+        held = SetSending(SendingState.RECONCILING, "restored", "ann", day(7), last)
+        assert book.door.ask_now(Command(SET_SENDING, held)).status == 200
+        book.run()
+        for _ in range(20):
+            book.run(1)
+            if book.items(ItemKind.ORPHAN):
+                assert ends is not None
+                book.rule(ItemKind.ORPHAN, Action.DISMISS)
+        with book.database.reader() as connection:
+            sending = find_sending(connection)
+        assert sending is not None
+        assert sending.state is (ends or SendingState.RECONCILING)
+        assert len(book.items(ItemKind.RESTORED)) == (ends is None)
+        assert verify(book.database) == []

@@ -1,7 +1,8 @@
 """The same reports end in the same book, in whatever order and however often they come.
 
-Also with a gap of up to four days: the reports around it show what it would have shown.
-Source: T4, I23.
+Also with a gap, as long as the reports around it show what it would have shown: of up to four days
+where a report shows all of its own day, of up to three where it is taken in the morning.
+Source: T4, P5, I23.
 """
 
 import shutil
@@ -42,6 +43,12 @@ class Happened:
     on: int
     transaction_id: str
     result: str
+    is_late: bool = False
+    """Whether it came about on the evening of that day, after the day's report was taken."""
+
+    def is_shown(self, on: int) -> bool:
+        """Tell whether the report of a day shows it."""
+        return self.on + self.is_late <= on <= self.on + 4
 
 
 @dataclass(frozen=True)
@@ -80,8 +87,8 @@ def base(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Bas
 
 
 def report(happened: Sequence[Happened], on: int, *, is_dated: bool) -> bytes:
-    """Write the report of a day: what happened on it and on the four days before."""
-    shown = [each for each in happened if each.on <= on <= each.on + 4]
+    """Write the report of a day: what happened on it till then and on the four days before."""
+    shown = [each for each in happened if each.is_shown(on)]
     lines = [
         f"{each.transaction_id},{each.result}" + (f",{day(each.on)}" if is_dated else "")
         for each in shown
@@ -132,36 +139,41 @@ def nobody_paid_too_much(book: Played) -> None:
 
 
 @st.composite
-def _feeds(draw: st.DrawFn) -> list[int]:
-    """Draw which reports come in which order: each once or more, but for a gap."""
-    length = draw(st.integers(0, 4))
+def _feeds(draw: st.DrawFn) -> tuple[bool, list[int]]:
+    """Draw when reports are taken, and which come, in which order and how often: a gap never."""
+    is_morning = draw(st.booleans())
+    length = draw(st.integers(0, 3 if is_morning else 4))
     start = draw(st.integers(FIRST, REPORT_DAYS[-1] - length))
     gap = range(start, start + length)
     kept = [on for on in REPORT_DAYS if on not in gap]
     again = draw(st.lists(st.sampled_from(kept), max_size=3))
-    return draw(st.permutations([*kept, *again]))
+    return is_morning, draw(st.permutations([*kept, *again]))
 
 
 @given(seed=st.integers(0, 2**32), is_dated=st.booleans(), feed=_feeds())
 @settings(max_examples=20, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_any_order_repetition_or_gap_of_the_same_reports_ends_in_the_same_book(
-    base: Base, seed: int, is_dated: bool, feed: list[int]
+    base: Base, seed: int, is_dated: bool, feed: tuple[bool, list[int]]
 ) -> None:
+    is_morning, kept = feed
     draw = Random(seed)
     happened: list[Happened] = []
     for ident in base.debits:
         results = draw.choice(_RESULTS)
         days = sorted(draw.sample(range(FIRST, LAST + 1), len(results)))
-        happened += (Happened(on, ident, result) for on, result in zip(days, results, strict=True))
+        happened += (
+            Happened(on, ident, result, is_morning and draw.random() < 0.5)
+            for on, result in zip(days, results, strict=True)
+        )
     for ident in base.credits:
         if draw.random() < 0.25:
             happened.append(Happened(draw.randint(FIRST, LAST), ident, "fail"))
     reports = {on: report(happened, on, is_dated=is_dated) for on in REPORT_DAYS}
     in_order = book_after(base, [(day(on), reports[on]) for on in REPORT_DAYS])
-    as_fed = book_after(base, [(day(on), reports[on]) for on in feed])
+    as_fed = book_after(base, [(day(on), reports[on]) for on in kept])
     in_flight = {TransferState.ACCEPTED, TransferState.TIMED_OUT}
     assert not in_flight & set(in_order["states"].values())
-    unclear: set[str] = set() if is_dated else _unclear(happened, feed)
+    unclear: set[str] = set() if is_dated else _unclear(happened, kept)
     assert unclear <= as_fed["disputed"], "a person is asked"
     for ended in (in_order, as_fed):
         ended["disputed"] -= unclear
@@ -175,7 +187,7 @@ def _unclear(happened: Sequence[Happened], feed: Sequence[int]) -> set[str]:
     """Tell of which transactions a gap hides whether success or fail came first."""
     seen: dict[str, list[int]] = {}
     for each in happened:
-        first = min(on for on in feed if each.on <= on <= each.on + 4)
+        first = min(on for on in feed if each.is_shown(on))
         seen.setdefault(each.transaction_id, []).append(first)
     return {ident for ident, days in seen.items() if len(days) > len(set(days))}
 

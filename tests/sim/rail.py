@@ -27,6 +27,24 @@ class Answered:
 
 
 @dataclass
+class Proxy:
+    """Stands between us and the reports, and in some seeds gives for days what it has kept."""
+
+    chance: Random
+    is_on: bool = True
+    kept: bytes = b""
+    until: int = 0
+
+    def give(self, raw: bytes, day: int) -> bytes:
+        """Give a day's report, or the one that was kept. Days are ordinals."""
+        if self.is_on and day < self.until:
+            return self.kept
+        if self.chance.random() < 0.15:
+            self.kept, self.until = raw, day + self.chance.randint(2, 12)
+        return raw
+
+
+@dataclass
 class HeardRail:
     """Implements the Processor's port for one process, until that process dies."""
 
@@ -35,6 +53,7 @@ class HeardRail:
     see_order: Callable[[TransferOrder], None]
     """Looks at each call as it comes in: is it on record?"""
     see_report: Callable[[bytes], None]
+    proxy: Proxy
     sleep: Callable[[], Awaitable[None]]
     nap: str | None = None
     """Whether the process sleeps past its lease at its next call: before it, or after it."""
@@ -84,7 +103,7 @@ class HeardRail:
         fault, chunks = self.simulator.open_report()
         if fault in ("missing_report", "cut_report"):
             raise ReportUnavailable("status_503")
-        raw = b"".join(chunks)
+        raw = self.proxy.give(b"".join(chunks), self.simulator.today().toordinal())
         self.see_report(raw)
         return raw
 

@@ -108,18 +108,22 @@ class Witness:
             self.transfers.answer(asked.transfer.id, "unknown")
             self.reached["intent of a dead process"] += 1
 
+    def _on_collection_take_report(self, asked: Any, outcome: Outcome) -> None:
+        if outcome.value is not None:
+            self.transfers.take_report(asked.report_on.toordinal(), self._raw(asked.sha256))
+
+    def _raw(self, sha256: str) -> bytes:
+        assert self.world is not None
+        return next(
+            raw for raw in self.world.raw_reports if hashlib.sha256(raw).hexdigest() == sha256
+        )
+
     def _on_collection_judge_report(self, asked: Any, outcome: Outcome) -> None:
         report = outcome.value
         if report is None:
             return
-        assert self.world is not None
-        raw = next(
-            raw
-            for raw in self.world.raw_reports
-            if hashlib.sha256(raw).hexdigest() == report.sha256
-        )
         del asked
-        complete = self.transfers.report(report.report_on.toordinal(), raw)
+        complete = self.transfers.report(report.report_on.toordinal(), self._raw(report.sha256))
         if complete is not (report.state == "complete"):
             self.wrong.append(
                 f"report of {report.report_on} is {report.state}, auditor: complete={complete}"
@@ -137,6 +141,12 @@ class Witness:
         if outcome.value and self.world.is_rich:
             self.transfers.match()
             self.transfers.rule_absent(asked.transfer.id, self.runs_on)
+
+    def _on_collection_time_out(self, asked: Any, outcome: Outcome) -> None:
+        """Time out at the same moment: what the run sends later may be given the same id."""
+        if outcome.value:
+            self.transfers.match()
+            self.transfers.time_out(asked.transfer.id, self.runs_on)
 
     def _on_collection_keep_run(self, asked: Any, outcome: Outcome) -> None:
         if asked.summary is None or not outcome.value:

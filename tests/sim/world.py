@@ -25,7 +25,7 @@ from tallybook.retail.model import CounterTerms
 from tests.sim.book import Book
 from tests.sim.clock import SimClock
 from tests.sim.door import Fuse, Heard, StraightDoor
-from tests.sim.rail import HeardRail, draw_faults
+from tests.sim.rail import HeardRail, Proxy, draw_faults
 
 T = TypeVar("T")
 
@@ -70,6 +70,8 @@ class World:
             report_columns="rich" if self.is_rich else "plain",
         )
         self.raw_reports: list[bytes] = []
+        # A chance of its own: what else a seed plays stays as it was.
+        self.proxy = Proxy(Random(f"proxy {seed}"), is_on=seed % 5 == 0)
         self.early_calls: list[str] = []
         """Calls whose intent was not on record when they arrived. Source: I6."""
         self.is_stopped = False
@@ -95,7 +97,12 @@ class World:
         self.fuse = Fuse()
         self.door: Any = StraightDoor(self.writer, self.clock, self.ids, self._heard, self.fuse)
         self.rail = HeardRail(
-            self.simulator, self.fuse, self._see_order, self.raw_reports.append, self._nap
+            self.simulator,
+            self.fuse,
+            self._see_order,
+            self.raw_reports.append,
+            self.proxy,
+            self._nap,
         )
         self.processor: Any = self.rail
         self.sending = SendingGuard(self.database, self.clock, caps=Caps())
@@ -127,6 +134,7 @@ class World:
 
     def stop_faults(self) -> None:
         """Let the Processor work without fault from now on."""
+        self.proxy.is_on = False
         quiet = Faults(lag=1)
         self.simulator.faults = quiet
         self.simulator._odds = Odds(quiet, 0)

@@ -78,6 +78,14 @@ _REPORT_DAYS = (
     .distinct()
 )
 _RICH_DAYS = _REPORT_DAYS.where(_R.is_rich.is_(True))
+_CONTENTS = (
+    select(_R.report_on, _R.sha256)
+    .where(
+        _R.report_on.between(bindparam("first"), bindparam("last")),
+        (_R.state == ReportState.COMPLETE.value) | (_R.sha256 == bindparam("content")),
+    )
+    .order_by(_R.report_on)
+)
 _LAST_REPORT = (
     select(_R.report_on)
     .where(_R.report_on <= bindparam("run_on"), _R.state == ReportState.COMPLETE.value)
@@ -160,6 +168,14 @@ def list_report_days(connection: Connection, *, since: date) -> list[date]:
 def list_rich_days(connection: Connection, *, since: date) -> list[date]:
     """List the dates of complete reports whose rows identify transfers. Source: P6."""
     return sorted(connection.execute(_RICH_DAYS, {"since": since}).scalars())
+
+
+def list_contents(
+    connection: Connection, first: date, last: date, content: str
+) -> list[tuple[date, str]]:
+    """List the days and contents of complete reports in a span, and of all with one content."""
+    asked = {"first": first, "last": last, "content": content}
+    return [(row.report_on, row.sha256) for row in connection.execute(_CONTENTS, asked)]
 
 
 def last_report_on(connection: Connection, run_on: date) -> date | None:

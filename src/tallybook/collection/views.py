@@ -74,7 +74,7 @@ class ItemView(Answer):
     """What may be done about it; nothing once it is resolved."""
     opened_on: date
     action: str | None
-    """What was done: an action, or `answered_by_news`."""
+    """What was done: an action, or `answered_by_news`, or `hold_ended` by time alone."""
     reason: str | None
     resolved_by: str | None
     resolved_at: datetime | None
@@ -109,7 +109,7 @@ class ReportView(Answer):
     missing: int
     """Facts of earlier reports that it should repeat and doesn't."""
     problems: list[tuple[int, str]]
-    """Line number and code of what could not be read, at most 100."""
+    """Line number and code of what could not be read, at most 100; of the whole file, line 1."""
 
 
 class ReportTakenView(ReportView):

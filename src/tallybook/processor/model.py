@@ -130,9 +130,10 @@ class Report:
     missing_count: int
     """Facts known from earlier reports that it should repeat and does not."""
     is_rich: bool
-    """Whether its rows identify transfers: amount, account and direction."""
+    """Whether it proves absence: its rows tell amount, account and direction, and it is no file of
+    days before."""
     problems: str
-    """What could not be read, as JSON: line numbers and codes."""
+    """What could not be read, or is wrong with all of it, as JSON: line numbers and codes."""
 
 
 class ReportState(StrEnum):
@@ -141,7 +142,7 @@ class ReportState(StrEnum):
     TAKEN = "taken"
     """Stored raw; its rows are being read in."""
     COMPLETE = "complete"
-    """Read to its end, with every row that it had to repeat: it covers its five days."""
+    """Read to its end, with every row that it had to repeat: it covers the days before its own."""
     INCOMPLETE = "incomplete"
     """Its rows are used; it covers no day."""
 

@@ -18,13 +18,16 @@ from tallybook.processor.model import (
 )
 
 WINDOW_DAYS = 5
-"""A report taken on D covers D and the four days before. Source: P5."""
+"""A report taken on D shows what came about on D till then, and on the four days before."""
 
 CALENDARS_DIFFER = timedelta(days=1)
 """How far the Processor's own calendar, which dates its rows, may be from ours. Source: P4, T1."""
 
 REPORTS_MISSING_DAYS = 3
 """So many days without a complete report stop new debits. Source: P5."""
+
+_ONE_MORE = timedelta(days=1)
+"""Allowed for a Processor that counts five days and today."""
 
 _S = TransferState
 
@@ -162,8 +165,38 @@ def must_repeat(fact: Fact, report_on: date) -> bool:
 
     Only where its day certainly lies in the window: `not_before` is the earliest it can be.
     """
-    start = report_on - timedelta(days=WINDOW_DAYS - 1)
-    return fact.first_on < report_on and fact.not_before >= start
+    return fact.first_on < report_on and fact.not_before >= _window_start(report_on)
+
+
+def unchanged_days(
+    report_on: date, content: str, contents: Sequence[tuple[date, str]]
+) -> tuple[date, date]:
+    """Tell from when to when a file came day after day, with no other report between.
+
+    `contents` are the days and contents of reports around it, its own among them.
+    """
+    others = [day for day, other in contents if other != content]
+    before = max((day for day in others if day < report_on), default=date.min)
+    after = min((day for day in others if day > report_on), default=date.max)
+    same = [day for day, each in contents if each == content and before < day < after]
+    return min(same), max(same)
+
+
+def has_left(fact: Fact, first_on: date, last_on: date) -> bool:
+    """Tell whether a fact can't stand any more in a file that came unchanged since another day.
+
+    Then it may be a file of before, on all these days but the first. The fact came about by the
+    first report that showed it, or by its own date, a day's difference between the calendars
+    allowed for; where an id is used anew after its time, by the first of these days. Source: P6.
+    """
+    came_by = min(fact.first_on, fact.happened_on + CALENDARS_DIFFER)
+    if came_by < _window_start(first_on) - _ONE_MORE:
+        came_by = first_on
+    return came_by < _window_start(last_on) - _ONE_MORE
+
+
+def _window_start(report_on: date) -> date:
+    return report_on - timedelta(days=WINDOW_DAYS - 1)
 
 
 def earliest_day(report_on: date, other_reports: Iterable[date]) -> date:
@@ -171,8 +204,7 @@ def earliest_day(report_on: date, other_reports: Iterable[date]) -> date:
 
     On the day of the complete report before it at the earliest: after that one was taken.
     """
-    start = report_on - timedelta(days=WINDOW_DAYS - 1)
-    return max([start, *(day for day in other_reports if day < report_on)])
+    return max([_window_start(report_on), *(day for day in other_reports if day < report_on)])
 
 
 def row_days(own: date | None, report_on: date, earliest: date) -> tuple[date, date]:
@@ -185,28 +217,42 @@ def row_days(own: date | None, report_on: date, earliest: date) -> tuple[date, d
     >>> row_days(date(2026, 3, 5), date(2026, 3, 4), date(2026, 3, 1))
     (datetime.date(2026, 3, 4), datetime.date(2026, 3, 4))
     """
-    start = report_on - timedelta(days=WINDOW_DAYS - 1)
+    start = _window_start(report_on)
     if own is None or not start - CALENDARS_DIFFER <= own <= report_on + CALENDARS_DIFFER:
         return report_on, earliest
     return min(own, report_on), own - CALENDARS_DIFFER
 
 
 def covered_days(complete_reports: Iterable[date]) -> frozenset[date]:
-    """Tell which days complete reports cover. Source: P5."""
+    """Tell which days complete reports cover: each the four days before its own.
+
+    Of its own day it shows only what came before it was taken: not what the run of that day sends,
+    nor what becomes of it by the evening. Source: P5.
+    """
     return frozenset(
-        day - timedelta(days=back) for day in complete_reports for back in range(WINDOW_DAYS)
+        day - timedelta(days=back) for day in complete_reports for back in range(1, WINDOW_DAYS)
     )
+
+
+def has_own_report(run_on: date, covered: frozenset[date]) -> bool:
+    """Tell whether there is a complete report of a run's own day: only that covers the day before.
+
+    Without it time proves nothing, for it may show what no report before it could. Source: P5, T4.
+    """
+    return run_on - timedelta(days=1) in covered
 
 
 def has_timed_out(sent_on: date, run_on: date, covered: frozenset[date]) -> bool:
     """Tell whether a transfer that no report showed has timed out by a run.
 
-    Every day from S to S+5 must be covered by complete reports, and the run is S+6's or later.
+    Every day from S to S+5 must be covered by complete reports, and the run is S+6's or later and
+    has one of its own day.
 
     Source: P5.
     """
     last = sent_on + timedelta(days=WINDOW_DAYS)
-    return run_on > last and _days(sent_on, last) <= covered
+    is_over = run_on > last and has_own_report(run_on, covered)
+    return is_over and _days(sent_on, last) <= covered
 
 
 def is_in_gap(sent_on: date, run_on: date, covered: frozenset[date]) -> bool:
@@ -214,8 +260,7 @@ def is_in_gap(sent_on: date, run_on: date, covered: frozenset[date]) -> bool:
 
     Source: P5.
     """
-    window_start = run_on - timedelta(days=WINDOW_DAYS - 1)
-    last = min(sent_on + timedelta(days=WINDOW_DAYS), window_start - timedelta(days=1))
+    last = min(sent_on + timedelta(days=WINDOW_DAYS), _window_start(run_on) - timedelta(days=1))
     return not _days(sent_on, last) <= covered
 
 
@@ -237,8 +282,8 @@ def are_reports_missing(
 
 
 def covered_days_since(day: date, covered: frozenset[date]) -> int:
-    """Count the covered days after a day: what `hold_days` are counted in. Source: A9."""
-    return sum(1 for each in covered if each > day)
+    """Count the covered days from a day on: what `hold_days` are counted in. Source: A9."""
+    return sum(1 for each in covered if each >= day)
 
 
 def match_orphan(fact: Fact, nameless: Sequence[Transfer], hashes: Mapping[str, str]) -> str | None:
@@ -314,7 +359,8 @@ def is_interval_accounted_for(
     """Tell whether complete reports would have shown everything that was sent in some days.
 
     A transfer shows within the window after the day it was sent on, as in P5; so every day from
-    the first to five after the last must be covered, and over.
+    the first to five after the last must be covered, and over. The copy's own reports are of
+    no later day than anything it lost, so they cover none of it.
     """
     last = lost_until + timedelta(days=WINDOW_DAYS)
     return run_on > last and _days(lost_from, last) <= covered

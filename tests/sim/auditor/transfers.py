@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
 WINDOW = 5
-"""A report taken on a day covers that day and the four before. Source: P5."""
+"""A report taken on a day shows that day till then, and the four before, which it covers. P5."""
 
 
 class TransferAudit:
@@ -35,10 +36,23 @@ class TransferAudit:
         """Rows of transactions that are none of ours, as a person said."""
         self.is_matched = False
         """Whether the run that is on has given orphans to the unknowns they name."""
-        self.covered: set[int] = set()
-        self.identified: set[int] = set()
-        """Days that complete reports cover in which every row tells whose it is. Source: P6."""
-        self.complete_days: list[int] = []
+        self.judged: dict[tuple[int, bytes], str] = {}
+        """What each report of a day proves: "nothing", "silence", or "absence" as well."""
+
+    @property
+    def complete_days(self) -> list[int]:
+        """List the days of complete reports."""
+        return sorted(day for (day, _), proves in self.judged.items() if proves != "nothing")
+
+    @property
+    def covered(self) -> set[int]:
+        """Tell the days that complete reports cover. Source: P5."""
+        return _covered(self.complete_days)
+
+    @property
+    def identified(self) -> set[int]:
+        """Tell those that reports cover in which every row tells whose it is. Source: P6."""
+        return _covered(day for (day, _), proves in self.judged.items() if proves == "absence")
 
     # -- what happened
 
@@ -87,6 +101,10 @@ class TransferAudit:
         for transfer in self.transfers.values():
             transfer["is_new"] = False
 
+    def take_report(self, day: int, raw: bytes) -> None:
+        """Know that a report has come; what it proves is seen when it has been read."""
+        self.judged.setdefault((day, raw), "nothing")
+
     def report(self, day: int, raw: bytes) -> bool:
         """Take a report in: its rows are facts, and complete it covers its days. Source: P4.
 
@@ -101,7 +119,6 @@ class TransferAudit:
             for (txn, result), (first, possible_from) in self.named.items()
             if first < day and possible_from > day - WINDOW
         }
-        complete = whole and owed <= shown
         since = max([day - WINDOW + 1, *(d for d in self.complete_days if d < day)])
         told: dict[tuple[str, str], set[tuple[str, str, int]]] = {}
         for row in rows:
@@ -120,14 +137,30 @@ class TransferAudit:
                 self.identities.setdefault(txn, content)
                 self.contents.setdefault((txn, result), set()).add(content)
                 told.setdefault((txn, result), set()).add(content)
-        if complete:
-            self.complete_days.append(day)
-            window = set(range(day - WINDOW + 1, day + 1))
-            self.covered |= window
-            # A row that is shown with two contents is two transfers, of which one is not known.
-            if len(told) == len(shown) and all(len(each) == 1 for each in told.values()):
-                self.identified |= window
+        complete = whole and owed <= shown
+        # A row that is shown with two contents is two transfers, of which one is not known.
+        tells = len(told) == len(shown) and all(len(each) == 1 for each in told.values())
+        tells = tells and not self._is_stuck(day, raw, shown)
+        self.judged[day, raw] = ("absence" if tells else "silence") if complete else "nothing"
         return complete
+
+    def _is_stuck(self, day: int, raw: bytes, shown: set[tuple[str, str]]) -> bool:
+        """Tell whether a file that came unchanged for days shows what has left the window. P6."""
+        others = [at for (at, file), proves in self.judged.items()
+                  if file != raw and proves != "nothing"]  # fmt: skip
+        same = {at for at, file in self.judged if file == raw}
+        while any(min(same) <= at < day for at in others):
+            same.remove(min(same))
+        last = max(at for at in same if not any(day < other <= at for other in others))
+        if day == min(same):
+            return False
+        for txn, result in shown:
+            happened = next(at for at, seen in self.rows[txn] if seen == result)
+            by = min(self.named[txn, result][0], happened + 1)
+            # A report of the fifth day after may still show it; an old id may be used anew.
+            if (by if by >= min(same) - WINDOW else min(same)) < last - WINDOW:
+                return True
+        return False
 
     def settle(self) -> None:
         """Fold every transfer's rows; orphans go to the unknowns they name. Source: P4, P6."""
@@ -239,22 +272,28 @@ class TransferAudit:
     def pass_time(self, day: int, hold_days: int, *, rich: bool) -> None:
         """Time out what reports should have shown, and let go of what was held. Source: P5, A9."""
         for ident, transfer in self.transfers.items():
-            is_clear = not transfer["confirmed"] and transfer["txn"] not in self.contested
-            is_over = self._is_over(transfer, day, self.covered) and is_clear
-            if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
-                transfer["state"] = "timed_out"
-                transfer["held"] = transfer["direction"] == "debit"
-                transfer["held_from"] = day
+            self.time_out(ident, day)
             if rich:
                 self.rule_absent(ident, day)
             if (
                 transfer["held"]
                 and transfer["state"] == "timed_out"
                 and not (transfer["txn"] in self.contested and transfer["txn"] in self.rows)
-                and len([d for d in self.covered if d > transfer["held_from"]]) >= hold_days
+                and day - 1 in self.covered
+                and len([d for d in self.covered if d >= transfer["held_from"]]) >= hold_days
             ):
                 transfer["held"] = False
                 transfer["reached"].add("hold released")
+
+    def time_out(self, ident: str, day: int) -> None:
+        """Time out one that no report has shown, and of which nobody has said otherwise."""
+        transfer = self.transfers[ident]
+        is_clear = not transfer["confirmed"] and transfer["txn"] not in self.contested
+        is_over = self._is_over(transfer, day, self.covered) and is_clear
+        if transfer["state"] == "accepted" and is_over and transfer["txn"] not in self.rows:
+            transfer["state"] = "timed_out"
+            transfer["held"] = transfer["direction"] == "debit"
+            transfer["held_from"] = day
 
     def rule_absent(self, ident: str, day: int) -> None:
         """Give up an unknown that rows which identify transfers never showed. Source: P6.
@@ -272,9 +311,12 @@ class TransferAudit:
             transfer["reached"].add("unknown absent from identifying reports")
 
     def _is_over(self, transfer: dict[str, Any], day: int, covered: set[int]) -> bool:
-        """Tell whether reports cover every day on which a transfer can have been shown."""
+        """Tell whether reports cover every day on which it can have come about, and yesterday.
+
+        What covers yesterday is a report of today: before it is read time proves nothing.
+        """
         sent = transfer["day"]
-        return day >= sent + 6 and all(d in covered for d in range(sent, sent + 6))
+        return day >= sent + 6 and all(d in covered for d in (*range(sent, sent + 6), day - 1))
 
     # -- what it comes to
 
@@ -291,6 +333,10 @@ class TransferAudit:
             elif transfer["state"] == "timed_out" and transfer["held"]:
                 sums["held"] += transfer["amount"]
         return sums
+
+
+def _covered(days: Iterable[int]) -> set[int]:
+    return {day - back for day in days for back in range(1, WINDOW)}
 
 
 MOVES = {

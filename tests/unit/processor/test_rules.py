@@ -33,6 +33,8 @@ from tallybook.processor.rules import (
     disagrees,
     earliest_day,
     fold_facts,
+    has_left,
+    has_own_report,
     has_timed_out,
     is_in_gap,
     join_facts,
@@ -40,6 +42,7 @@ from tallybook.processor.rules import (
     match_orphan,
     may_be_shown,
     must_repeat,
+    unchanged_days,
 )
 from tests.making import NOON, a_fact, a_transfer, an_id, day
 
@@ -142,6 +145,46 @@ def test_a_report_is_complete_if_it_ends_and_misses_nothing(ended: bool, missing
     assert complete == (ended and not missing)
 
 
+@pytest.mark.parametrize(
+    ("contents", "unchanged"),
+    [
+        ({10: "a"}, (10, 10)),
+        ({8: "a", 9: "a", 10: "a", 11: "a"}, (8, 11)),
+        ({7: "a", 8: "b", 9: "a", 10: "a", 12: "b", 13: "a"}, (9, 10)),
+        ({5: "a", 10: "a"}, (5, 10)),
+    ],
+)
+def test_since_when_a_file_came_unchanged(
+    contents: dict[int, str], unchanged: tuple[int, int]
+) -> None:
+    listed = [(day(on), content) for on, content in contents.items()]
+    since, until = unchanged
+    assert unchanged_days(day(10), "a", listed) == (day(since), day(until))
+
+
+@pytest.mark.parametrize(
+    ("first_on", "happened_on", "since", "until", "left"),
+    [
+        # A report of the 12th shows the 7th where the Processor counts five days and today.
+        (7, 7, 7, 12, False),
+        (7, 7, 7, 13, True),
+        (5, 5, 7, 10, False),
+        (5, 5, 7, 11, True),
+        # Its own date counts where it is earlier, by a calendar that may be a day behind.
+        (7, 5, 7, 11, False),
+        (7, 5, 7, 12, True),
+        # An id that is used again long after its time.
+        (1, 1, 7, 12, False),
+        (1, 1, 7, 13, True),
+    ],
+)
+def test_what_an_unchanged_file_can_not_show_any_more(
+    first_on: int, happened_on: int, since: int, until: int, left: bool
+) -> None:
+    fact = a_fact(GOOD, day(happened_on), first_on=day(first_on))
+    assert has_left(fact, day(since), day(until)) is left
+
+
 @pytest.mark.parametrize(("later", "must"), [(0, False), (1, True), (4, True), (5, False)])
 def test_a_fact_is_repeated_while_the_window_covers_it(later: int, must: bool) -> None:
     assert must_repeat(a_fact(GOOD, day(10)), day(10 + later)) is must
@@ -167,8 +210,8 @@ def test_how_early_something_first_seen_can_have_happened(others: list[int], ear
 # -- coverage
 
 
-def test_a_report_covers_its_day_and_the_four_before() -> None:
-    assert covered_days([day(10)]) == {day(6), day(7), day(8), day(9), day(10)}
+def test_a_report_covers_the_four_days_before_its_own() -> None:
+    assert covered_days([day(10)]) == {day(6), day(7), day(8), day(9)}
     assert covered_days([]) == frozenset()
 
 
@@ -179,23 +222,40 @@ _REPORTS = st.sets(st.integers(-8, 16), max_size=16).map(lambda after: {day(n) f
 def test_a_time_out_needs_six_covered_days_and_the_sixth_run_after(
     reports: set[date], run: int
 ) -> None:
-    covered = covered_days(reports)
+    covered = covered_days(each for each in reports if each <= day(run))
     timed_out = has_timed_out(day(0), day(run), covered)
     every_day = all(
-        any(0 <= (report - day(after)).days < WINDOW_DAYS for report in reports)
+        any(
+            0 < (report - day(after)).days < WINDOW_DAYS for report in reports if report <= day(run)
+        )
         for after in range(6)
     )
-    assert timed_out == (run >= 6 and every_day)
+    assert timed_out == (run >= 6 and every_day and day(run) in reports)
+
+
+@given(reports=_REPORTS, run=st.integers(0, 16), came_on=st.integers(0, 16), is_early=st.booleans())
+def test_what_has_timed_out_would_have_been_shown(
+    reports: set[date], run: int, came_on: int, is_early: bool
+) -> None:
+    """Whenever it came about after it was sent: before the report of a day, or after it."""
+    taken = [each for each in reports if each <= day(run)]
+    shown = [each for each in taken if 0 <= (each - day(came_on)).days < WINDOW_DAYS]
+    if not is_early or came_on == 0:
+        shown = [each for each in shown if each > day(came_on)]
+    if came_on <= WINDOW_DAYS and not shown:
+        assert not has_timed_out(day(0), day(run), covered_days(taken))
 
 
 def test_a_time_out_comes_in_the_run_of_s_plus_6_at_the_earliest() -> None:
-    covered = covered_days([day(4), day(5)])
-    assert [has_timed_out(day(0), day(run), covered) for run in (4, 5, 6, 7)] == [
-        False,
-        False,
-        True,
-        True,
-    ]
+    for run in (4, 5, 6, 7):
+        covered = covered_days([day(4), day(run)])
+        assert has_timed_out(day(0), day(run), covered) is (run >= 6)
+
+
+def test_time_proves_nothing_in_a_run_without_a_report_of_its_own() -> None:
+    covered = covered_days([day(4), day(6)])
+    assert [has_timed_out(day(0), day(run), covered) for run in (6, 7)] == [True, False]
+    assert [has_own_report(day(run), covered) for run in (6, 7)] == [True, False]
 
 
 @given(reports=_REPORTS, run=st.integers(0, 16))
@@ -211,11 +271,12 @@ def test_a_gap_is_a_day_that_no_report_can_show_any_more(reports: set[date], run
         assert not has_timed_out(day(0), day(run), covered), "one or the other"
 
 
-def test_four_missing_days_are_no_gap_and_five_are() -> None:
-    four = covered_days([day(0), day(5), day(6)])
-    five = covered_days([day(0), day(6)])
-    assert not any(is_in_gap(day(0), day(run), four) for run in range(30))
-    assert [is_in_gap(day(0), day(run), five) for run in (5, 6, 7)] == [False, True, True]
+def test_three_missing_days_are_no_gap_and_four_are() -> None:
+    """After four, nothing shows what came on the evening of the last day before them."""
+    three = covered_days([day(0), day(4), *(day(run) for run in range(5, 30))])
+    four = covered_days([day(0), *(day(run) for run in range(5, 30))])
+    assert not any(is_in_gap(day(0), day(run), three) for run in range(30))
+    assert [is_in_gap(day(0), day(run), four) for run in (4, 5, 6)] == [False, True, True]
 
 
 @pytest.mark.parametrize(("silent_days", "missing"), [(0, False), (2, False), (3, True), (9, True)])
@@ -230,10 +291,10 @@ def test_nothing_is_missing_before_anything_was_sent_and_later_reports_do_not_co
     assert are_reports_missing([day(0), day(90)], day(0), day(50))
 
 
-def test_hold_days_are_covered_days_after_the_time_out() -> None:
+def test_hold_days_are_covered_days_from_the_time_out_on() -> None:
     covered = covered_days([day(5), day(20)])
-    assert covered_days_since(day(0), covered) == 10
-    assert covered_days_since(day(4), covered) == 6
+    assert covered_days_since(day(0), covered) == 8
+    assert covered_days_since(day(4), covered) == 5
     assert covered_days_since(day(20), covered) == 0
 
 

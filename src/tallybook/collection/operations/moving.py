@@ -40,6 +40,7 @@ def move(
     new_items: list[OperatorItem],
     *,
     event: str | None = None,
+    answered: str = "answered_by_news",
 ) -> Decision:
     """Move a transfer, let its business book it, keep its operator items, answer who waits."""
     assert after.state is before.state or after.state in MOVES[before.state], (before, after)
@@ -57,7 +58,7 @@ def move(
         completes=completes,
         value=after,
     )
-    return with_items(view, after, decision, new_items, moment)
+    return with_items(view, after, decision, new_items, moment, answered=answered)
 
 
 def with_items(
@@ -66,8 +67,10 @@ def with_items(
     decision: Decision,
     new_items: list[OperatorItem],
     moment: Moment,
+    *,
+    answered: str = "answered_by_news",
 ) -> Decision:
-    """Add new operator items to a decision, and close those that the news has answered."""
+    """Add new operator items to a decision, and close those that it has answered."""
     open_items = view.rows(OPEN_ITEMS_ABOUT, after.id)
     known = {item.kind for item in open_items}
     # A dispute may be opened again by a later fact; an open one of its kind is enough.
@@ -78,7 +81,7 @@ def with_items(
         for item in open_items
         if item.kind in CLOSED_BY_NEWS and item.kind not in kinds and _is_answered(item, after)
     ]
-    closed = tuple((ITEMS, close_item(item, "answered_by_news", moment)) for item in closing)
+    closed = tuple((ITEMS, close_item(item, answered, moment)) for item in closing)
     booked = (
         (shelf, row)
         for shelf, row in decision.added

@@ -17,7 +17,7 @@ from tallybook.processor.model import (
     ReportState,
     TransferKind,
 )
-from tallybook.processor.rules import join_facts, judge_report, must_repeat
+from tallybook.processor.rules import has_left, join_facts, judge_report, must_repeat
 from tallybook.processor.store import (
     FACTS,
     FACTS_OF,
@@ -86,6 +86,8 @@ class AddFacts:
     facts: tuple[Fact, ...]
     again: tuple[Fact, ...] = ()
     """Those that another piece of this report named as well, with a later date."""
+    unchanged: tuple[date, date] | None = None
+    """Since when this very file has come, and till when, where it came before."""
 
 
 @frozen
@@ -95,6 +97,8 @@ class FactsAdded:
     new_count: int
     repeated_count: int
     """Facts that this report had to repeat, and does."""
+    left_count: int
+    """Facts that it can't show any more, and does, as on the days before."""
 
 
 class AddFactsOperation:
@@ -116,7 +120,7 @@ class AddFactsOperation:
         del moment, ids
         added: list[Fact] = []
         changed: list[Fact] = []
-        repeated = 0
+        repeated = left = 0
         for place, fact in enumerate((*command.facts, *command.again)):
             known = next(
                 (
@@ -133,7 +137,9 @@ class AddFactsOperation:
                 repeated += must_repeat(known, command.report_on)
             if (joined := join_facts(known, fact)) != known:
                 changed.append(joined)
-        value = FactsAdded(len(added), repeated)
+            if command.unchanged is not None:
+                left += has_left(joined, *command.unchanged)
+        value = FactsAdded(len(added), repeated, left)
         if not added and not changed:
             return Decision(value=value)
         event = Event(

@@ -280,7 +280,8 @@ class ReleaseHoldOperation:
         if not before.held or _is_disputed(view, before):
             return Decision()
         after = replace(before, held=False)
-        return move(view, before, after, moment, ids, [], event="released")
+        # There was no news: time alone has answered the item about it.
+        return move(view, before, after, moment, ids, [], event="released", answered="hold_ended")
 
 
 class ExpireIntentOperation:

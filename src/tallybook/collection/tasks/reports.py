@@ -21,6 +21,7 @@ from tallybook.collection.operations.reports import (
 )
 from tallybook.collection.queries import (
     count_to_repeat,
+    list_contents,
     list_report_days,
     list_unread_reports,
 )
@@ -32,12 +33,21 @@ from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Fact, Report, ReportState
 from tallybook.processor.queries import list_complete
 from tallybook.processor.report_reader import ReportRow, ReportStream
-from tallybook.processor.rules import WINDOW_DAYS, earliest_day, join_facts, row_days
+from tallybook.processor.rules import (
+    WINDOW_DAYS,
+    earliest_day,
+    join_facts,
+    row_days,
+    unchanged_days,
+)
 from tallybook.writer.model import Command
 
 FACTS_A_COMMAND = 2_000
 SMALL_BYTES = 16 * 1024
 """A report as short as that keeps the event loop no longer than a request does."""
+
+_AROUND = timedelta(days=2 * WINDOW_DAYS)
+"""How far to look for the same file: what it shows has left the window long before."""
 
 T = TypeVar("T")
 
@@ -60,16 +70,27 @@ async def take_report(
     return await _read_in(context, report, raw), True
 
 
-async def _judge_later_ones(context: CollectionContext, report: Report) -> None:
-    """Judge complete reports of the days after a late one again: it may tell what they hide.
+async def _judge_others(
+    context: CollectionContext, report: Report, stuck: tuple[date, date] | None
+) -> None:
+    """Judge complete reports again of which a new one tells what they hide, or that they are old.
 
-    Their facts are known; read once more, they are counted anew. Source: P4, T4.
+    Those of the days after a late one; and the same file of other days, where it is stuck and was
+    taken for proof of absence. Their facts are known; read once more, they are counted anew.
+
+    Source: P4, P6, T4.
     """
 
     def load() -> list[Report]:
         with context.database.reader() as connection:
             last = report.report_on + timedelta(days=WINDOW_DAYS - 1)
-            return list_complete(connection, after=report.report_on, until=last)
+            later = list_complete(connection, after=report.report_on, until=last)
+            if stuck is None:
+                return later
+            since, until = stuck
+            around = list_complete(connection, after=since, until=until)
+            same = [each for each in around if each.sha256 == report.sha256 and each.is_rich]
+            return [*later, *(each for each in same if each not in later)]
 
     for each in await asyncio.to_thread(load):
         await _read_in(context, each, _unpacked(context, each), is_again=True)
@@ -101,18 +122,22 @@ async def read_in_unread(context: CollectionContext) -> int:
 async def _read_in(
     context: CollectionContext, report: Report, raw: bytes, *, is_again: bool = False
 ) -> Report:
-    def expectations() -> tuple[int, date]:
+    def expectations() -> tuple[int, date, tuple[date, date]]:
         with context.database.reader() as connection:
-            start = report.report_on - timedelta(days=WINDOW_DAYS - 1)
+            day, content = report.report_on, report.sha256
+            start = day - timedelta(days=WINDOW_DAYS - 1)
             days = list_report_days(connection, since=start)
+            around = list_contents(connection, day - _AROUND, day + _AROUND, content)
             return (
-                count_to_repeat(connection, report.report_on, start),
-                earliest_day(report.report_on, days),
+                count_to_repeat(connection, day, start),
+                earliest_day(day, days),
+                unchanged_days(day, content, around),
             )
 
-    to_repeat, not_before = await asyncio.to_thread(expectations)
+    to_repeat, not_before, unchanged = await asyncio.to_thread(expectations)
+    came_before = unchanged if unchanged[0] < report.report_on else None
     stream = ReportStream(raw)
-    rows = new = repeated = 0
+    rows = new = repeated = left = 0
     reader = _FactReader(context, report.report_on, not_before)
     chunks = reader.read(stream)
     while True:
@@ -121,15 +146,17 @@ async def _read_in(
             break
         rows += part.rows_count
         if part.facts or part.again:
-            asked = AddFacts(report.id, report.report_on, part.facts, part.again)
+            asked = AddFacts(report.id, report.report_on, part.facts, part.again, came_before)
             command = Command(ADD_FACTS, asked)
             (outcome,) = await ask_all(context.door, [command])
             added: FactsAdded = outcome.value
             new += added.new_count
             repeated += added.repeated_count
+            left += added.left_count
     if not is_again:
         # Before this one is judged: who dies here finds it unread, and goes on.
-        await _judge_later_ones(context, report)
+        await _judge_others(context, report, unchanged if left else None)
+    problems = [*stream.problems[:100], *([(1, "file_of_a_day_before")] if left else [])]
     judged = await ask_one(
         context.door,
         Command(
@@ -140,8 +167,8 @@ async def _read_in(
                 rows_count=rows,
                 new_count=report.new_count + new,
                 missing_count=max(0, to_repeat - repeated),
-                is_rich=stream.is_rich and reader.tells_apart,
-                problems=json.dumps(stream.problems[:100]),
+                is_rich=stream.is_rich and reader.tells_apart and not left,
+                problems=json.dumps(problems),
             ),
         ),
     )

@@ -46,6 +46,7 @@ from tallybook.processor.rules import (
     are_reports_missing,
     covered_days,
     covered_days_since,
+    has_own_report,
     has_timed_out,
     is_in_gap,
     is_interval_accounted_for,
@@ -222,7 +223,7 @@ class _DailyRun:
         self._settled, self._moved = done.settled, done.moved
 
     async def _mark_by_time(self) -> None:
-        """Time out, find gaps, and release holds; not before today's report. Source: P5, A9, T4."""
+        """Find gaps; and time out and release holds, with today's report. Source: P5, A9, T4."""
         if self._is_over():
             return
 
@@ -243,6 +244,8 @@ class _DailyRun:
                 await self._open_gaps(day)
         for _ in range(await rule_absent(self._context, self._day)):
             self._moved.add("absent")
+        if not has_own_report(self._day, covered):
+            return
         for day, hold_days in held_on:
             if covered_days_since(day, covered) >= hold_days:
                 stream = queries.stream_held_of(day, hold_days)

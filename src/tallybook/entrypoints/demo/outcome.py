@@ -44,6 +44,7 @@ class Answered(StrEnum):
     EXECUTED = "confirmed executed"
     NOT_EXECUTED = "confirmed not executed"
     NEWS = "answered by a later report"
+    TIME = "let go of after its hold"
     OTHER = "ruled otherwise"
     OPEN = "open"
 
@@ -52,6 +53,7 @@ _ANSWERS: Mapping[str | None, Answered] = {
     "confirm_executed": Answered.EXECUTED,
     "confirm_not_executed": Answered.NOT_EXECUTED,
     "answered_by_news": Answered.NEWS,
+    "hold_ended": Answered.TIME,
 }
 
 
