@@ -222,6 +222,8 @@ class TransferAudit:
             return
         results = [result for _, result in rows]
         before = transfer["state"]
+        if before in ("failed", "returned") and "fail" not in results:
+            return  # the row of its failure has become doubtful: only a person undoes it (P2)
         if len({at for at, _ in rows}) < len(rows):
             transfer["doubtful"] = True  # both first seen at once: a person is asked
         elif results[0] == "success":

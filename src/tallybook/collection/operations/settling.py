@@ -24,7 +24,7 @@ from tallybook.processor.model import (
     Transfer,
     TransferState,
 )
-from tallybook.processor.rules import CONTESTED, MOVES, disagrees, fold_facts
+from tallybook.processor.rules import CONTESTED, LIVE, MOVES, disagrees, fold_facts
 from tallybook.processor.store import (
     FACTS,
     FACTS_OF,
@@ -149,6 +149,9 @@ def _folded(before: Transfer, facts: Sequence[Fact]) -> tuple[Transfer, bool]:
     state = folded.state
     assert state is not None, "there are facts"
     if before.is_ruled and before.state is not _S.ACCEPTED and state is not before.state:
+        return before, True
+    if state is _S.SUCCEEDED and before.state not in LIVE:
+        # The row of its failure has become doubtful, which proves no success. Source: P2.
         return before, True
     if state is before.state or state not in MOVES[before.state]:
         return before, folded.is_contradiction
