@@ -212,11 +212,12 @@ class TransferAudit:
         if transfer["txn"] is None or transfer["ruled"]:
             return
         content = transfer["direction"], transfer["account"], transfer["amount"]
-        # A row that says another account or amount moves nothing: it is about something else.
+        # A row that says another account or amount, or is older, is about something else.
         rows = sorted(
             (at, result)
             for at, result in self.rows.get(transfer["txn"], [])
             if self.contents.get((transfer["txn"], result), set()) <= {content}
+            and self.named[transfer["txn"], result][0] >= transfer["day"] <= at + 1
         )
         if not rows or transfer["txn"] in self.contested:
             return

@@ -127,8 +127,9 @@ class SettleTransferOperation:
 def _judged(before: Transfer, facts: Sequence[Fact], command: SettleTransfer) -> _Judged:
     """Fold the facts that are the transfer's own, and see which are not.
 
-    A row that says another amount, account or direction moves nothing, whatever order it comes in;
-    nor does any row of an id that two transfers were given. Source: P4, P7, T4.
+    A row that says another amount, account or direction, or is older than the transfer, moves
+    nothing, whatever order it comes in; nor does any row of an id that two transfers were given.
+    Source: P4, P7, T4.
     """
     wrong = [fact for fact in facts if disagrees(fact, before, command.account_hash)]
     own = [fact for fact in facts if fact not in wrong]
