@@ -183,3 +183,75 @@ def test_a_row_dated_before_its_transfer_was_sent_is_anothers(
     assert book.debit_of(1).state is (S.FAILED if is_its_own else S.ACCEPTED)
     assert any(row.replaces == 1 for row in book.rows().values()) is is_its_own
     assert [item.kind for item in book.items()] == [ItemKind.CONTRADICTION] * (not is_its_own)
+
+
+# -- absence that reports do not prove: P6, decision 0042
+
+
+def two_customers(book: Played) -> str:
+    """Pay out to both and lose the answer of the second's first debit; gives the first's id."""
+    for number in (OWN, OTHER):
+        book.customer(number)
+        book.advance(number)
+    for which in (0, 1):
+        book.rail.tell(book.credit_transfer(which).transaction_id, "success")
+    book.run_until(6)
+    book.rail.says = lambda order: (
+        ProcessorUnknown("reset") if order.dst_bank_account == OTHER else None
+    )
+    book.run(1)
+    book.rail.says = accepted
+    ident = book.debit_of(1).transaction_id
+    assert ident is not None
+    assert book.debit_of(1, 1).state is S.UNKNOWN
+    return ident
+
+
+@pytest.mark.parametrize("is_ruled", [True, False])
+@pytest.mark.parametrize("amount", ["1.00", "0.98"])
+def test_a_row_under_anothers_id_keeps_an_unknown_of_its_time_open(
+    book: Played, amount: str, is_ruled: bool
+) -> None:
+    """The second was executed, and stands in the reports under the id of the first."""
+    ident = two_customers(book)
+    show(book, ident, f"success,{amount},{OTHER},debit")
+    if is_ruled:  # what a person says of the first says nothing of the second
+        book.rule(ItemKind.CONTRADICTION, Action.CONFIRM_EXECUTED)
+    book.run_until(20)
+    assert book.debit_of(1, 1).state is S.UNKNOWN
+    assert all(row.replaces != 1 for row in book.rows(1).values()), "it went out once"
+    book.rule(ItemKind.UNKNOWN, Action.CONFIRM_EXECUTED)
+    assert book.debit_of(1, 1).state is S.SUCCEEDED
+
+
+def test_a_row_under_anothers_id_from_before_its_time_keeps_nothing_open(book: Played) -> None:
+    book.customer()
+    book.advance()
+    show(book, book.credit_transfer().transaction_id, f"success,11.90,{OWN},credit")
+    book.rule(ItemKind.CONTRADICTION, Action.CONFIRM_EXECUTED)
+    lose_the_next_debit(book, 7)
+    book.run_until(13)
+    assert book.debit_of(1).state is S.NOT_EXECUTED
+
+
+def test_a_row_older_than_the_transfer_it_names_keeps_an_unknown_of_its_time_open(
+    book: Played,
+) -> None:
+    """It is most likely that one's: the id was given to both."""
+    book.rail = DatingProcessor(book.clock)
+    book.customer()
+    for which in (0, 1):
+        book.advance(amount=100, count=1)
+        ident = book.credit_transfer(which).transaction_id
+        on = book.clock.today()
+        book.rail.told.append((on, ident or "", f"success,1.00,{OWN},credit,{on}"))
+    book.run(1)
+    executed = lose_the_next_debit(book, 7)
+    book.rail.says = lambda _order: executed
+    book.run(1)
+    book.rail.says = accepted
+    assert (book.debit_of(1, 1).sent_on, book.debit_of(1, 1).transaction_id) == (day(8), executed)
+    show(book, executed, f"success,1.00,{OWN},debit,{day(6)}")
+    assert book.debit_of(1, 1).state is S.ACCEPTED
+    book.run_until(20)
+    assert book.debit_of(1).state is S.UNKNOWN

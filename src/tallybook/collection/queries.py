@@ -31,7 +31,7 @@ from tallybook.processor.model import (
     TransferState,
 )
 from tallybook.processor.queries import UNAPPLIED, WITH_NEWS
-from tallybook.processor.rules import IN_FLIGHT
+from tallybook.processor.rules import IN_FLIGHT, disagrees
 from tallybook.processor.store import (
     FACTS,
     FACTS_TABLE,
@@ -63,6 +63,20 @@ _UNSETTLED = (
 _UNAPPLIED_COUNT = select(func.count()).select_from(FACTS_TABLE).where(UNAPPLIED)
 _ORPHANS = select_rows(FACTS.rows).where(
     UNAPPLIED, ~select(_T.id).where(_T.transaction_id == _F.transaction_id).exists()
+)
+# Every row that is not its transfer's own has made a person be asked; of those there are few.
+_CONTRADICTED = select(ITEMS_TABLE.c.transfer_id).where(
+    ITEMS_TABLE.c.kind == ItemKind.CONTRADICTION.value
+)
+_CONTRADICTED_FACTS = (
+    select(
+        *(_F[name] for name in FACTS.rows.columns),
+        *(_T[name].label(f"t_{name}") for name in TRANSFERS.rows.columns),
+        BANK_ACCOUNTS_TABLE.c.number_hash,
+    )
+    .join(TRANSFERS_TABLE, _T.transaction_id == _F.transaction_id)
+    .join(BANK_ACCOUNTS_TABLE, BANK_ACCOUNTS_TABLE.c.id == _T.bank_account_id)
+    .where(_T.id.in_(_CONTRADICTED))
 )
 _IN_FLIGHT = select_rows(TRANSFERS.rows).where(_T.state == bindparam("state"), _OPEN)
 _OPEN_DAYS = select(_T.sent_on).where(_OPEN, _T.state == TransferState.ACCEPTED.value).distinct()
@@ -110,6 +124,20 @@ def list_orphans(connection: Connection) -> list[Fact]:
     # Sorted here: asked for an order, SQLite walks all facts in it to find the few.
     found: list[Fact] = fetch(connection, FACTS.rows, _ORPHANS)
     return sorted(found, key=lambda fact: (fact.transaction_id, fact.result))
+
+
+def list_disputed(connection: Connection) -> list[Fact]:
+    """List the facts that are not of the transfer which has their id. Source: P4, P7."""
+    width = len(FACTS.rows.columns)
+    return [
+        fact
+        for row in connection.execute(_CONTRADICTED_FACTS)
+        if disagrees(
+            fact := FACTS.rows.row(row[:width], sqlite=False),
+            TRANSFERS.rows.row(row[width:-1], sqlite=False),
+            row[-1],
+        )
+    ]
 
 
 def list_in_flight(connection: Connection, state: TransferState) -> list[Transfer]:

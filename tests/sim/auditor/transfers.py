@@ -185,6 +185,21 @@ class TransferAudit:
             if txn not in self.by_id and (txn, result) not in self.dismissed
         )
 
+    def disputed(self) -> list[int]:
+        """List the days of rows that are not of the transfer which has their id. Source: P4, P7."""
+        return [
+            at
+            for txn, ident in self.by_id.items()
+            for at, result in self.rows.get(txn, [])
+            if not self._is_its_own(self.transfers[ident], at, result)
+        ]
+
+    def _is_its_own(self, transfer: dict[str, Any], at: int, result: str) -> bool:
+        content = transfer["direction"], transfer["account"], transfer["amount"]
+        says = self.contents.get((transfer["txn"], result), set())
+        first, _ = self.named[transfer["txn"], result]
+        return says <= {content} and first >= transfer["day"] <= at + 1
+
     def rule(self, ident: str, action: str, txn: str | None = None) -> None:
         """Take a person's word. Source: P2, P9."""
         transfer = self.transfers[ident]
@@ -211,13 +226,11 @@ class TransferAudit:
         transfer = self.transfers[ident]
         if transfer["txn"] is None or transfer["ruled"]:
             return
-        content = transfer["direction"], transfer["account"], transfer["amount"]
         # A row that says another account or amount, or is older, is about something else.
         rows = sorted(
             (at, result)
             for at, result in self.rows.get(transfer["txn"], [])
-            if self.contents.get((transfer["txn"], result), set()) <= {content}
-            and self.named[transfer["txn"], result][0] >= transfer["day"] <= at + 1
+            if self._is_its_own(transfer, at, result)
         )
         if not rows or transfer["txn"] in self.contested:
             return
@@ -263,11 +276,13 @@ class TransferAudit:
         """Give up an unknown that rows which identify transfers never showed. Source: P6.
 
         What was answered with another's id may have been shown as the other's: a person says (P7).
-        A row that nobody has explained may be it; its date may be a day off.
+        A row that nobody has explained may be it, or one that does not fit who has its id; its date
+        may be a day off.
         """
         transfer = self.transfers[ident]
         is_open = transfer["state"] == "unknown" and not transfer["collided"]
-        if is_open and any(at >= transfer["day"] - 1 for at, _, _ in self.unexplained()):
+        shown = [*(at for at, _, _ in self.unexplained()), *self.disputed()]
+        if is_open and any(at >= transfer["day"] - 1 for at in shown):
             return
         if is_open and self._is_over(transfer, day, self.identified):
             transfer["state"] = "not_executed"

@@ -68,7 +68,8 @@ async def match_orphans(context: CollectionContext) -> int:
 async def rule_absent(context: CollectionContext, run_on: date) -> int:
     """Rule unknown transfers not executed that complete, identifying reports never showed.
 
-    None is while a row of its time is unexplained, for that may be it.
+    None is while a row of its time is unexplained, for that may be it; nor while one stands under
+    the id of a transfer that it does not fit.
 
     Returns: how many.
     """
@@ -80,12 +81,12 @@ async def rule_absent(context: CollectionContext, run_on: date) -> int:
                 return []
             oldest = min(transfer.sent_on for transfer in unknowns)
             covered = covered_days(queries.list_rich_days(connection, since=oldest))
-            orphans = queries.list_orphans(connection)
+            unexplained = [*queries.list_orphans(connection), *queries.list_disputed(connection)]
             return [
                 transfer
                 for transfer in unknowns
                 if has_timed_out(transfer.sent_on, run_on, covered)
-                and not may_be_shown(transfer.sent_on, orphans)
+                and not may_be_shown(transfer.sent_on, unexplained)
             ]
 
     absent = await asyncio.to_thread(load)
