@@ -255,3 +255,22 @@ def test_a_row_older_than_the_transfer_it_names_keeps_an_unknown_of_its_time_ope
     assert book.debit_of(1, 1).state is S.ACCEPTED
     book.run_until(20)
     assert book.debit_of(1).state is S.UNKNOWN
+
+
+# -- what a person has dismissed is nobody's: P6, P9
+
+
+@pytest.mark.parametrize("said", ["fail", "success"])
+def test_news_of_what_a_person_dismissed_is_given_to_no_transfer(book: Played, said: str) -> None:
+    """It was collected by hand at the Processor, and is returned, or told of more exactly."""
+    book.pay_out()
+    executed = lose_the_next_debit(book, 7)
+    show(book, "txn_hand", "success,,,")
+    book.rule(ItemKind.ORPHAN, Action.DISMISS)
+    show(book, "txn_hand", f"{said},1.00,{OWN},debit")
+    assert book.debit_of(1).state is S.UNKNOWN
+    (orphan,) = book.items(ItemKind.ORPHAN)
+    assert orphan.about == "txn_hand", "a person is asked again"
+    show(book, executed, f"success,1.00,{OWN},debit")
+    assert (book.debit_of(1).state, book.debit_of(1).transaction_id) == (S.SUCCEEDED, executed)
+    assert all(row.replaces != 1 for row in book.rows().values())

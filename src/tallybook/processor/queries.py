@@ -85,6 +85,12 @@ def list_overridden(connection: Connection) -> frozenset[str]:
     return frozenset(connection.execute(wanted).scalars())
 
 
+def list_dismissed(connection: Connection, kind: ItemKind) -> frozenset[str]:
+    """List what items of a kind were about that a person has dismissed, now or before."""
+    wanted = select(_I.about).where(_I.kind == kind.value, _I.action == Action.DISMISS.value)
+    return frozenset(connection.execute(wanted).scalars())
+
+
 def has_open_orphans(connection: Connection) -> bool:
     """Tell whether a report has told of something that nobody has explained yet."""
     wanted = select(_I.id).where(_I.is_open, _I.kind == ItemKind.ORPHAN.value)

@@ -143,7 +143,8 @@ class TransferAudit:
         self.is_matched = True
         seen: set[str] = set()
         for happened, txn, result in self.unexplained():
-            if txn in seen or txn not in self.identities:
+            is_dismissed = any(ident == txn for ident, _ in self.dismissed)
+            if txn in seen or txn not in self.identities or is_dismissed:
                 continue
             seen.add(txn)
             last = happened

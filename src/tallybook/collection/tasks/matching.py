@@ -16,7 +16,7 @@ from tallybook.collection.operations.transfers import MarkTransfer
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.insisting import ask_all
 from tallybook.processor.model import Fact, ItemKind, Transfer, TransferState
-from tallybook.processor.queries import find_sending, list_nameless
+from tallybook.processor.queries import find_sending, list_dismissed, list_nameless
 from tallybook.processor.rules import covered_days, has_timed_out, match_orphan, may_be_shown
 from tallybook.writer.model import Command
 
@@ -26,24 +26,26 @@ async def match_orphans(context: CollectionContext) -> int:
 
     The rest wait for a person. A transfer that a person confirmed without its id is one of them:
     else its row would go to another that is equal and of which nothing is known. It is not while
-    the book is a restored copy: a row may be of a transfer that the copy does not have.
+    the book is a restored copy: a row may be of a transfer that the copy does not have. What a
+    person has dismissed is nobody's, also where a report says more of it.
 
     Returns: how many orphans are new operator items.
     """
 
-    def load() -> tuple[list[Fact], list[Transfer], dict[str, str]]:
+    def load() -> tuple[list[Fact], list[Transfer], dict[str, str], frozenset[str]]:
         with context.database.reader() as connection:
             orphans = queries.list_orphans(connection)
             if not orphans:
-                return [], [], {}
+                return [], [], {}, frozenset()
             nameless = list_nameless(connection)
             sending = find_sending(connection)
             if sending is not None and sending.lost_from is not None:
                 nameless = [each for each in nameless if each.state is TransferState.UNKNOWN]
             accounts = sorted({transfer.bank_account_id for transfer in nameless})
-            return orphans, nameless, dict(queries.account_hashes(connection, accounts))
+            hashes = dict(queries.account_hashes(connection, accounts))
+            return orphans, nameless, hashes, list_dismissed(connection, ItemKind.ORPHAN)
 
-    orphans, nameless, hashes = await asyncio.to_thread(load)
+    orphans, nameless, hashes, dismissed = await asyncio.to_thread(load)
     left = {transfer.id: transfer for transfer in nameless}
     commands: list[Command] = []
     seen: set[str] = set()
@@ -51,7 +53,8 @@ async def match_orphans(context: CollectionContext) -> int:
         if fact.transaction_id in seen:
             continue
         seen.add(fact.transaction_id)
-        matched = match_orphan(fact, list(left.values()), hashes)
+        may_be = [] if fact.transaction_id in dismissed else list(left.values())
+        matched = match_orphan(fact, may_be, hashes)
         if matched is not None:
             transfer = left.pop(matched)
             commands.append(Command(MATCH_ORPHAN, MatchOrphan(transfer, fact.transaction_id)))
