@@ -57,6 +57,8 @@ class TransferAudit:
         """Take what the Processor answered, or that nobody knows. Source: P2, P7."""
         transfer = self.transfers[ident]
         if transfer["state"] not in ("intent", "unknown"):
+            if what == "accepted" and self.by_id.get(str(txn)) != ident:
+                self._answer_late(ident, str(txn))
             return
         if transfer["state"] == "unknown" and what != "accepted":
             return  # its lease ran out before, and it is still not known
@@ -65,12 +67,24 @@ class TransferAudit:
         elif txn in self.by_id or self._was_named_before(str(txn), transfer["day"]):
             transfer["state"] = "unknown"
             transfer["collided"] = True
-            if txn in self.by_id:
-                self._settle(self.by_id[str(txn)])  # with what was known before
-                self.contested.add(str(txn))
+            self._contest(str(txn))
         else:
             self.accept(ident, str(txn))
             transfer["is_new"] = transfer["direction"] == "debit"
+
+    def _answer_late(self, ident: str, txn: str) -> None:
+        """Keep an id that came after a person had ruled; what they said stands. Source: P2."""
+        transfer = self.transfers[ident]
+        if txn in self.by_id or self._was_named_before(txn, transfer["day"]):
+            self._contest(txn)
+        elif transfer["txn"] is None:
+            self.by_id[txn] = ident
+            transfer |= {"txn": txn, "ruled": True}
+
+    def _contest(self, txn: str) -> None:
+        if txn in self.by_id:
+            self._settle(self.by_id[txn])  # with what was known before
+            self.contested.add(txn)
 
     def _was_named_before(self, txn: str, day: int) -> bool:
         """Tell whether reports named an id up to a day: then it is taken for another's."""
