@@ -97,9 +97,9 @@ def has_open_orphans(connection: Connection) -> bool:
     return connection.execute(wanted.limit(1)).first() is not None
 
 
-def first_fact_on(connection: Connection, transaction_id: str) -> date | None:
-    """Tell the earliest date that reports give a transaction."""
-    wanted = select(func.min(_F.happened_on)).where(_F.transaction_id == transaction_id)
+def earliest_fact_on(connection: Connection, transaction_id: str) -> date | None:
+    """Tell the earliest day on which a transaction can have been, by what reports say of it."""
+    wanted = select(func.min(_F.not_before)).where(_F.transaction_id == transaction_id)
     return connection.execute(wanted).scalar()
 
 
