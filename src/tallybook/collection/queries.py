@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text, tuple_
 
-from tallybook.collection.model import Installment, Job, Run
+from tallybook.collection.model import Installment, InstallmentState, Job, Run
 from tallybook.collection.store import (
     INSTALLMENTS,
     INSTALLMENTS_TABLE,
@@ -233,6 +233,21 @@ def find_row(connection: Connection, subject_id: str, number: int) -> Installmen
     )
     rows = fetch(connection, INSTALLMENTS.rows, wanted)
     return rows[0] if rows else None
+
+
+def list_answered_caps(connection: Connection) -> list[str]:
+    """List the open items about capped rows that have been sent or withdrawn since."""
+    items = ITEMS_TABLE.c
+    capped = select(items.about, items.id).where(
+        items.is_open, items.kind == ItemKind.DEBIT_CAPPED.value
+    )
+    by_row = {row.about: row.id for row in connection.execute(capped)}
+    rows = INSTALLMENTS_TABLE.c
+    over = select(rows.id).where(
+        rows.id.in_(by_row),
+        rows.state.in_((InstallmentState.SENT.value, InstallmentState.CANCELLED.value)),
+    )
+    return [by_row[row] for row in connection.execute(over).scalars()] if by_row else []
 
 
 # -- for people --------------------------------------------------------------------------------

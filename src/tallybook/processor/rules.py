@@ -304,7 +304,8 @@ ALLOWED_ACTIONS: Mapping[ItemKind, tuple[Action, ...]] = {
     ),
     ItemKind.DEFAULT: (Action.RESUME, Action.CANCEL, Action.WRITE_OFF),
     ItemKind.REPORTS_MISSING: (Action.OVERRIDE, Action.DISMISS),
-    ItemKind.DEBIT_CAPPED: (Action.OVERRIDE, Action.DISMISS),
+    # Dismissed, each run would ask again, for the row stays due; it closes when that goes out.
+    ItemKind.DEBIT_CAPPED: (Action.OVERRIDE,),
     ItemKind.RUN_CAPPED: (Action.DISMISS,),
     ItemKind.RESTORED: (),
 }

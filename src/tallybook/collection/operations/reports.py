@@ -269,7 +269,40 @@ class OpenItemOperation:
         return Decision(added=((ITEMS, item),), events=(event,), value=True)
 
 
+@frozen
+class CloseItem:
+    """That nobody has to look at an operator item any more."""
+
+    item_id: str
+
+
+class CloseItemOperation:
+    """Closes an operator item that has been answered otherwise, unless a person was quicker."""
+
+    name = "collection.close_item"
+
+    def needs(self, command: CloseItem, seen: View) -> Needs:
+        """Lock the item."""
+        del seen
+        return Needs(lock=((ITEMS, command.item_id),))
+
+    def decide(
+        self, view: View, command: CloseItem, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Close it once."""
+        del ids
+        item = view.row(ITEMS, command.item_id)
+        if item is None or not item.is_open:
+            return Decision()
+        closed = close_item(item, "answered_by_news", moment)
+        event = Event(
+            "processor.item.answered", item.id, {"kind": item.kind.value}, item.customer_id
+        )
+        return Decision(changed=((ITEMS, closed),), events=(event,))
+
+
 TAKE_REPORT = TakeReportOperation()
 ADD_FACTS = AddFactsOperation()
 JUDGE_REPORT = JudgeReportOperation()
 OPEN_ITEM = OpenItemOperation()
+CLOSE_ITEM = CloseItemOperation()
