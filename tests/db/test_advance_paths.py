@@ -511,6 +511,7 @@ def test_a_return_after_an_unspent_excess_takes_the_credit_back(book: Played) ->
     book.rail.tell(book.debit_of(12).transaction_id, "fail")
     book.run(1)
     assert (book.customer_credit(), book.balances()) == (0, {})
+    assert book.items(ItemKind.EXCESS) == [], "there is nothing to refund"
     assert book.advances()[0].status == "completed"
     assert book.plan().excess_minor == 0
     book.run_until(150)
@@ -540,7 +541,7 @@ def test_a_return_after_a_spent_excess_is_owed_once_more(book: Played, spent: in
     first = book.advances()[0]
     book.rail.tell(book.debit_of(12).transaction_id, "fail")
     book.run(1)
-    assert book.customer_credit() == 0
+    assert (book.customer_credit(), book.items(ItemKind.EXCESS)) == (0, [])
     assert book.balances(first.id).get("receivable:advances") == spent
     assert book.advances()[0].status == "active"
     (again,) = [row for row in book.rows().values() if row.state == "planned"]
