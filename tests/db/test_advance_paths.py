@@ -32,6 +32,7 @@ from tallybook.collection.operations.transfers import (
     RecordAnswer,
 )
 from tallybook.collection.store import PLANS
+from tallybook.collection.tasks.matching import gap_item
 from tallybook.collection.tasks.reports import take_report
 from tallybook.collection.tasks.run import run_day
 from tallybook.db.dialect import Update
@@ -529,6 +530,7 @@ def test_a_return_after_an_unspent_excess_takes_the_credit_back(book: Played) ->
     book.rail.tell(book.debit_of(12).transaction_id, "fail")
     book.run(1)
     assert (book.customer_credit(), book.balances()) == (0, {})
+    assert book.items(ItemKind.EXCESS) == [], "there is nothing to refund"
     assert book.advances()[0].status == "completed"
     assert book.plan().excess_minor == 0
     book.run_until(150)
@@ -558,7 +560,7 @@ def test_a_return_after_a_spent_excess_is_owed_once_more(book: Played, spent: in
     first = book.advances()[0]
     book.rail.tell(book.debit_of(12).transaction_id, "fail")
     book.run(1)
-    assert book.customer_credit() == 0
+    assert (book.customer_credit(), book.items(ItemKind.EXCESS)) == (0, [])
     assert book.balances(first.id).get("receivable:advances") == spent
     assert book.advances()[0].status == "active"
     (again,) = [row for row in book.rows().values() if row.state == "planned"]
@@ -822,6 +824,17 @@ def test_a_day_that_left_the_window_uncovered_makes_its_transfers_items(book: Pl
     book.rule(ItemKind.GAP, Action.CONFIRM_EXECUTED)
     assert book.debit_of(1).state is S.SUCCEEDED
     assert book.balances() == {"cash:bank": -1100, "receivable:advances": 1100}
+
+
+def test_no_gap_is_opened_about_what_was_settled_in_that_instant(book: Played) -> None:
+    """Another server took a person's report between the run's look and its item."""
+    book.pay_out()
+    book.run_until(7)
+    seen = book.debit_of(1)
+    book.rail.tell(seen.transaction_id, "success")
+    book.run(1)
+    assert not book.door.ask_now(gap_item(seen)).value
+    assert book.items() == []
 
 
 def test_a_gap_of_four_days_is_none(book: Played) -> None:

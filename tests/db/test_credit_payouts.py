@@ -131,3 +131,17 @@ def test_a_payout_that_timed_out_and_was_not_executed_is_credit_again(book: Play
     _timed_out(book)
     book.rule(ItemKind.CREDIT_TIMED_OUT, Action.CONFIRM_NOT_EXECUTED)
     holds_credit_again(book)
+
+
+def test_a_payout_that_was_executed_after_all_asks_nobody_what_to_do_with_its_credit(
+    book: Played,
+) -> None:
+    sent = refund(book)
+    book.rail.tell(sent.transaction_id, "fail")
+    book.run(1)
+    holds_credit_again(book)
+    book.rail.tell(sent.transaction_id, "success")
+    book.run(1)
+    book.rule(ItemKind.CONTRADICTION, Action.CONFIRM_EXECUTED)
+    assert payout(book).state is S.SUCCEEDED
+    assert (book.balances(), book.customer_credit(), book.items()) == ({}, 0, [])

@@ -102,6 +102,25 @@ def test_what_was_given_up_in_an_older_book_stays_closed(book: Played) -> None:
     assert closed_by_a_person(advance) is None
 
 
+def test_a_write_off_gives_up_what_is_owed_when_it_is_owed(book: Played) -> None:
+    """Cancelled and paid in full, nothing is left to give up; a return makes it owed again."""
+    book.pay_out()
+    book.collect(*range(1, 12))
+    book.run_until(84)
+    asked = RuleAdvance(book.advances()[0].id, "gone", by="ann")
+    assert book.door.ask_now(Command(CANCEL_ADVANCE, asked)).status == 200
+    book.rail.tell(book.debit_of(12).transaction_id, "success")
+    book.run(1)
+    refused = book.door.ask_now(Command(WRITE_OFF_ADVANCE, asked)).refusal
+    assert refused is not None
+    assert (refused.code, book.advances()[0].status) == ("advance_state_wrong", "cancelled")
+    book.rail.tell(book.debit_of(12).transaction_id, "fail")
+    book.run(1)
+    assert book.balances() == {"receivable:advances": 100, "cash:bank": -100}
+    assert book.door.ask_now(Command(WRITE_OFF_ADVANCE, asked)).status == 200
+    assert book.balances() == {"expense:write-off": 100, "cash:bank": -100}
+
+
 def test_an_advance_that_nobody_closed_is_collected_again_after_a_dispute(book: Played) -> None:
     book.pay_out()
     book.collect(1)

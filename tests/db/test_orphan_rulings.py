@@ -1,4 +1,4 @@
-"""A person who names a transaction for an unknown transfer answers the orphan of that name too."""
+"""What a person says of an orphan: whose it is, or which row it collected."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,6 +11,9 @@ from tallybook.ambient.clock import ManualClock
 from tallybook.ambient.settings import Settings
 from tallybook.collection import queries
 from tallybook.collection.operations.items import RULE_ITEM, RuleItem
+from tallybook.collection.tasks import resolving
+from tallybook.collection.tasks.reports import take_report
+from tallybook.collection.tasks.resolving import Ruling, resolve_item
 from tallybook.collection.tasks.run import run_day
 from tallybook.customers.operations import CREATE_CUSTOMER, CreateCustomer, take_number
 from tallybook.entrypoints.engine import Engine
@@ -18,6 +21,8 @@ from tallybook.processor.faults import Faults
 from tallybook.processor.model import Action, ItemKind, OperatorItem, TransferState
 from tallybook.processor.simulator import SimulatedProcessor
 from tallybook.writer.model import Command
+from tests.making import day
+from tests.played import Played
 
 NUMBER = "DE0012345678"
 TUESDAY, FRIDAY = date(2026, 3, 3), date(2026, 3, 6)
@@ -71,6 +76,32 @@ async def test_confirming_an_unknown_transfer_answers_its_orphan(
         assert transfer is not None
         assert transfer.state is TransferState.SUCCEEDED
         assert transfer.resolved_on == TUESDAY, "it happened when the report says, not when ruled"
+
+
+def test_an_adoption_that_is_asked_again_gets_its_reply(
+    book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another server, or after a late report that dates the transaction back."""
+    with Played(book_url, tmp_path) as book:
+        book.pay_out()
+        book.run_until(6)
+        monkeypatch.setattr(book.sending, "is_open", lambda: False)
+        book.rail.told.append((day(7), "txn_lost", "success"))
+        book.run(1)
+        (item,) = book.items(ItemKind.ORPHAN)
+        advance = book.advances()[0].id
+        ruling = Ruling(item.id, Action.ADOPT, "in its list", "ann", subject_id=advance, number=1)
+        first = book.wait(resolve_item(book, ruling, key="k1"))
+        assert (first.status, book.debit_of(1).transaction_id) == (200, "txn_lost")
+        monkeypatch.setattr(resolving, "this_process", lambda: "elsewhere/1/1")
+        late = b"transaction_id,result\ntxn_lost,success\n#end,1\n"
+        for report in (None, late):
+            if report is not None:
+                book.wait(take_report(book, report, day(6)))
+            again = book.wait(resolve_item(book, ruling, key="k1"))
+            assert (again.status, again.replayed, again.body) == (200, True, first.body)
+        book.run(1)
+        assert (book.debit_of(1).state, book.items()) == (TransferState.SUCCEEDED, [])
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tallybook.advances.operations.rulings import CANCEL_ADVANCE, RuleAdvance
 from tallybook.ambient.clock import SystemClock
 from tallybook.collection.operations.switching import SetSending
 from tallybook.collection.rules import Caps
@@ -19,6 +20,7 @@ from tallybook.processor.model import Action, ItemKind, SendingState
 from tallybook.processor.port import TransferOrder
 from tallybook.processor.queries import find_sending
 from tallybook.reports.verify import verify
+from tallybook.writer.model import Command
 from tests.played import Played, accepted
 
 pytestmark = pytest.mark.played
@@ -160,6 +162,36 @@ def test_a_debit_over_its_cap_waits_for_a_person(book_url: str, tmp_path: Path) 
         played.rule(ItemKind.DEBIT_CAPPED, Action.OVERRIDE)
         played.run(1)
         assert [call.order.amount for call in played.rail.calls[before:]] == ["1.00"]
+        assert verify(played.database) == []
+
+
+def test_a_capped_debit_can_not_be_dismissed_while_it_is_due(book_url: str, tmp_path: Path) -> None:
+    """It was asked about again after each run."""
+    with Played(book_url, tmp_path, caps=Caps(debit_minor=99)) as played:
+        prepared(played, 1)
+        played.run(1)
+        with pytest.raises(Refused) as refused:
+            played.rule(ItemKind.DEBIT_CAPPED, Action.DISMISS)
+        assert refused.value.refusal.code == "action_not_allowed"
+        assert len(played.items(ItemKind.DEBIT_CAPPED)) == 1
+
+
+@pytest.mark.parametrize("is_raised", [True, False])
+def test_a_capped_debit_that_is_sent_or_withdrawn_asks_nobody_any_more(
+    book_url: str, tmp_path: Path, is_raised: bool
+) -> None:
+    with Played(book_url, tmp_path, caps=Caps(debit_minor=99)) as played:
+        prepared(played, 1)
+        played.run(1)
+        assert len(played.items(ItemKind.DEBIT_CAPPED)) == 1
+        if is_raised:
+            played.sending = SendingGuard(played.database, played.clock, caps=Caps(debit_minor=100))
+        else:
+            asked = RuleAdvance(played.advances()[0].id, "gone", forgive=True, by="ann")
+            assert played.door.ask_now(Command(CANCEL_ADVANCE, asked)).status == 200
+        played.run(1)
+        assert len(played.debits()) == is_raised
+        assert played.items() == []
         assert verify(played.database) == []
 
 

@@ -436,6 +436,14 @@ def test_an_id_of_another_transfer_is_not_taken(billing: Billing) -> None:
     assert [each["id"] for each in billing.items()] == [item["id"]]
 
 
+def test_a_pasted_id_with_blanks_around_it_is_the_id(billing: Billing) -> None:
+    """Reports' rows are read so: they would be of no transfer else, and could be given to none."""
+    made, item = unknown(billing)
+    pasted = resolve(billing, item, "confirm_executed", transaction_id=" txn_9 ")
+    assert pasted.status == 200
+    assert billing.read(f"/advances/{made['id']}")["transaction_id"] == "txn_9"
+
+
 def test_two_people_rule_once(billing: Billing) -> None:
     _, item = unknown(billing)
     with ThreadPoolExecutor(8) as pool:

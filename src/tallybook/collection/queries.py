@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text, tuple_
 
-from tallybook.collection.model import Installment, Job, Run
+from tallybook.collection.model import Installment, InstallmentState, Job, Run
 from tallybook.collection.store import (
     INSTALLMENTS,
     INSTALLMENTS_TABLE,
@@ -31,7 +31,7 @@ from tallybook.processor.model import (
     TransferState,
 )
 from tallybook.processor.queries import UNAPPLIED, WITH_NEWS
-from tallybook.processor.rules import IN_FLIGHT
+from tallybook.processor.rules import IN_FLIGHT, disagrees
 from tallybook.processor.store import (
     FACTS,
     FACTS_TABLE,
@@ -63,6 +63,20 @@ _UNSETTLED = (
 _UNAPPLIED_COUNT = select(func.count()).select_from(FACTS_TABLE).where(UNAPPLIED)
 _ORPHANS = select_rows(FACTS.rows).where(
     UNAPPLIED, ~select(_T.id).where(_T.transaction_id == _F.transaction_id).exists()
+)
+# Every row that is not its transfer's own has made a person be asked; of those there are few.
+_CONTRADICTED = select(ITEMS_TABLE.c.transfer_id).where(
+    ITEMS_TABLE.c.kind == ItemKind.CONTRADICTION.value
+)
+_CONTRADICTED_FACTS = (
+    select(
+        *(_F[name] for name in FACTS.rows.columns),
+        *(_T[name].label(f"t_{name}") for name in TRANSFERS.rows.columns),
+        BANK_ACCOUNTS_TABLE.c.number_hash,
+    )
+    .join(TRANSFERS_TABLE, _T.transaction_id == _F.transaction_id)
+    .join(BANK_ACCOUNTS_TABLE, BANK_ACCOUNTS_TABLE.c.id == _T.bank_account_id)
+    .where(_T.id.in_(_CONTRADICTED))
 )
 _IN_FLIGHT = select_rows(TRANSFERS.rows).where(_T.state == bindparam("state"), _OPEN)
 _OPEN_DAYS = select(_T.sent_on).where(_OPEN, _T.state == TransferState.ACCEPTED.value).distinct()
@@ -118,6 +132,20 @@ def list_orphans(connection: Connection) -> list[Fact]:
     # Sorted here: asked for an order, SQLite walks all facts in it to find the few.
     found: list[Fact] = fetch(connection, FACTS.rows, _ORPHANS)
     return sorted(found, key=lambda fact: (fact.transaction_id, fact.result))
+
+
+def list_disputed(connection: Connection) -> list[Fact]:
+    """List the facts that are not of the transfer which has their id. Source: P4, P7."""
+    width = len(FACTS.rows.columns)
+    return [
+        fact
+        for row in connection.execute(_CONTRADICTED_FACTS)
+        if disagrees(
+            fact := FACTS.rows.row(row[:width], sqlite=False),
+            TRANSFERS.rows.row(row[width:-1], sqlite=False),
+            row[-1],
+        )
+    ]
 
 
 def list_in_flight(connection: Connection, state: TransferState) -> list[Transfer]:
@@ -221,6 +249,21 @@ def find_row(connection: Connection, subject_id: str, number: int) -> Installmen
     )
     rows = fetch(connection, INSTALLMENTS.rows, wanted)
     return rows[0] if rows else None
+
+
+def list_answered_caps(connection: Connection) -> list[str]:
+    """List the open items about capped rows that have been sent or withdrawn since."""
+    items = ITEMS_TABLE.c
+    capped = select(items.about, items.id).where(
+        items.is_open, items.kind == ItemKind.DEBIT_CAPPED.value
+    )
+    by_row = {row.about: row.id for row in connection.execute(capped)}
+    rows = INSTALLMENTS_TABLE.c
+    over = select(rows.id).where(
+        rows.id.in_(by_row),
+        rows.state.in_((InstallmentState.SENT.value, InstallmentState.CANCELLED.value)),
+    )
+    return [by_row[row] for row in connection.execute(over).scalars()] if by_row else []
 
 
 # -- for people --------------------------------------------------------------------------------

@@ -85,15 +85,21 @@ def list_overridden(connection: Connection) -> frozenset[str]:
     return frozenset(connection.execute(wanted).scalars())
 
 
+def list_dismissed(connection: Connection, kind: ItemKind) -> frozenset[str]:
+    """List what items of a kind were about that a person has dismissed, now or before."""
+    wanted = select(_I.about).where(_I.kind == kind.value, _I.action == Action.DISMISS.value)
+    return frozenset(connection.execute(wanted).scalars())
+
+
 def has_open_orphans(connection: Connection) -> bool:
     """Tell whether a report has told of something that nobody has explained yet."""
     wanted = select(_I.id).where(_I.is_open, _I.kind == ItemKind.ORPHAN.value)
     return connection.execute(wanted.limit(1)).first() is not None
 
 
-def first_fact_on(connection: Connection, transaction_id: str) -> date | None:
-    """Tell the earliest date that reports give a transaction."""
-    wanted = select(func.min(_F.happened_on)).where(_F.transaction_id == transaction_id)
+def earliest_fact_on(connection: Connection, transaction_id: str) -> date | None:
+    """Tell the earliest day on which a transaction can have been, by what reports say of it."""
+    wanted = select(func.min(_F.not_before)).where(_F.transaction_id == transaction_id)
     return connection.execute(wanted).scalar()
 
 

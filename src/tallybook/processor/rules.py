@@ -104,13 +104,16 @@ def fold_facts(facts: Iterable[Fact]) -> Folded:
 
 
 def disagrees(fact: Fact, transfer: Transfer, account_hash: str | None) -> bool:
-    """Tell whether a row of a transfer's own id says another amount, account or direction.
+    """Tell whether a row of a transfer's own id is another's: by what it says, or when.
 
-    What the row leaves out, or what nobody looked up, agrees; what was also shown otherwise does
-    not. Source: P4, P6.
+    Another amount, account or direction, or a day before the transfer was sent: the id was given
+    twice. What the row leaves out, or what nobody looked up, agrees; what was also shown otherwise
+    does not. Source: P4, P6, P7.
     """
     return (
         fact.account_hash == SHOWN_OTHERWISE
+        or fact.first_on < transfer.sent_on
+        or fact.happened_on < transfer.sent_on - CALENDARS_DIFFER
         or fact.amount_minor not in (None, transfer.amount_minor)
         or fact.direction not in (None, transfer.direction)
         or (account_hash is not None and fact.account_hash not in (None, account_hash))
@@ -346,7 +349,8 @@ ALLOWED_ACTIONS: Mapping[ItemKind, tuple[Action, ...]] = {
     ),
     ItemKind.DEFAULT: (Action.RESUME, Action.CANCEL, Action.WRITE_OFF),
     ItemKind.REPORTS_MISSING: (Action.OVERRIDE, Action.DISMISS),
-    ItemKind.DEBIT_CAPPED: (Action.OVERRIDE, Action.DISMISS),
+    # Dismissed, each run would ask again, for the row stays due; it closes when that goes out.
+    ItemKind.DEBIT_CAPPED: (Action.OVERRIDE,),
     ItemKind.RUN_CAPPED: (Action.DISMISS,),
     ItemKind.RESTORED: (),
 }

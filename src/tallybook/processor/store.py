@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from tallybook.db.metadata import METADATA, MINOR, HexId, Instant, partial_index
 from tallybook.db.tables import RowMap
-from tallybook.processor.model import Fact, OperatorItem, Report, Sending, Transfer
+from tallybook.processor.model import Fact, ItemKind, OperatorItem, Report, Sending, Transfer
 from tallybook.writer.model import Index as RowIndex
 from tallybook.writer.model import Shelf
 
@@ -165,4 +165,10 @@ TRANSFER_BY_TRANSACTION = RowIndex(TRANSFERS, ("transaction_id",))
 TRANSFERS_OF = RowIndex(TRANSFERS, ("subject_id",))
 FACTS_OF = RowIndex(FACTS, ("transaction_id",))
 REPORT_BY_CONTENT = RowIndex(REPORTS, ("report_on", "sha256"))
+OPEN_EXCESS_OF = RowIndex(
+    ITEMS,
+    ("subject_id",),
+    where="is_open AND kind = 'excess'",
+    matches=lambda item: item.is_open and item.kind is ItemKind.EXCESS,
+)
 OPEN_ITEMS_ABOUT = RowIndex(ITEMS, ("about",), where="is_open", matches=lambda item: item.is_open)

@@ -71,6 +71,8 @@ class TransferAudit:
         """Take what the Processor answered, or that nobody knows. Source: P2, P7."""
         transfer = self.transfers[ident]
         if transfer["state"] not in ("intent", "unknown"):
+            if what == "accepted" and self.by_id.get(str(txn)) != ident:
+                self._answer_late(ident, str(txn))
             return
         if transfer["state"] == "unknown" and what != "accepted":
             return  # its lease ran out before, and it is still not known
@@ -79,12 +81,24 @@ class TransferAudit:
         elif txn in self.by_id or self._was_named_before(str(txn), transfer["day"]):
             transfer["state"] = "unknown"
             transfer["collided"] = True
-            if txn in self.by_id:
-                self._settle(self.by_id[str(txn)])  # with what was known before
-                self.contested.add(str(txn))
+            self._contest(str(txn))
         else:
             self.accept(ident, str(txn))
             transfer["is_new"] = transfer["direction"] == "debit"
+
+    def _answer_late(self, ident: str, txn: str) -> None:
+        """Keep an id that came after a person had ruled; what they said stands. Source: P2."""
+        transfer = self.transfers[ident]
+        if txn in self.by_id or self._was_named_before(txn, transfer["day"]):
+            self._contest(txn)
+        elif transfer["txn"] is None:
+            self.by_id[txn] = ident
+            transfer |= {"txn": txn, "ruled": True}
+
+    def _contest(self, txn: str) -> None:
+        if txn in self.by_id:
+            self._settle(self.by_id[txn])  # with what was known before
+            self.contested.add(txn)
 
     def _was_named_before(self, txn: str, day: int) -> bool:
         """Tell whether reports named an id up to a day: then it is taken for another's."""
@@ -176,7 +190,8 @@ class TransferAudit:
         self.is_matched = True
         seen: set[str] = set()
         for happened, txn, result in self.unexplained():
-            if txn in seen or txn not in self.identities:
+            is_dismissed = any(ident == txn for ident, _ in self.dismissed)
+            if txn in seen or txn not in self.identities or is_dismissed:
                 continue
             seen.add(txn)
             last = happened
@@ -218,6 +233,21 @@ class TransferAudit:
             if txn not in self.by_id and (txn, result) not in self.dismissed
         )
 
+    def disputed(self) -> list[int]:
+        """List the days of rows that are not of the transfer which has their id. Source: P4, P7."""
+        return [
+            at
+            for txn, ident in self.by_id.items()
+            for at, result in self.rows.get(txn, [])
+            if not self._is_its_own(self.transfers[ident], at, result)
+        ]
+
+    def _is_its_own(self, transfer: dict[str, Any], at: int, result: str) -> bool:
+        content = transfer["direction"], transfer["account"], transfer["amount"]
+        says = self.contents.get((transfer["txn"], result), set())
+        first, _ = self.named[transfer["txn"], result]
+        return says <= {content} and first >= transfer["day"] <= at + 1
+
     def rule(self, ident: str, action: str, txn: str | None = None) -> None:
         """Take a person's word. Source: P2, P9."""
         transfer = self.transfers[ident]
@@ -244,17 +274,18 @@ class TransferAudit:
         transfer = self.transfers[ident]
         if transfer["txn"] is None or transfer["ruled"]:
             return
-        content = transfer["direction"], transfer["account"], transfer["amount"]
-        # A row that says another account or amount moves nothing: it is about something else.
+        # A row that says another account or amount, or is older, is about something else.
         rows = sorted(
             (at, result)
             for at, result in self.rows.get(transfer["txn"], [])
-            if self.contents.get((transfer["txn"], result), set()) <= {content}
+            if self._is_its_own(transfer, at, result)
         )
         if not rows or transfer["txn"] in self.contested:
             return
         results = [result for _, result in rows]
         before = transfer["state"]
+        if before in ("failed", "returned") and "fail" not in results:
+            return  # the row of its failure has become doubtful: only a person undoes it (P2)
         if len({at for at, _ in rows}) < len(rows):
             transfer["doubtful"] = True  # both first seen at once: a person is asked
         elif results[0] == "success":
@@ -299,11 +330,13 @@ class TransferAudit:
         """Give up an unknown that rows which identify transfers never showed. Source: P6.
 
         What was answered with another's id may have been shown as the other's: a person says (P7).
-        A row that nobody has explained may be it; its date may be a day off.
+        A row that nobody has explained may be it, or one that does not fit who has its id; its date
+        may be a day off.
         """
         transfer = self.transfers[ident]
         is_open = transfer["state"] == "unknown" and not transfer["collided"]
-        if is_open and any(at >= transfer["day"] - 1 for at, _, _ in self.unexplained()):
+        shown = [*(at for at, _, _ in self.unexplained()), *self.disputed()]
+        if is_open and any(at >= transfer["day"] - 1 for at in shown):
             return
         if is_open and self._is_over(transfer, day, self.identified):
             transfer["state"] = "not_executed"

@@ -388,6 +388,19 @@ def test_facts_are_joined_alike_in_any_order() -> None:
         assert disagrees(joined, transfer, None) is bool(contradicting)
 
 
+@pytest.mark.parametrize(
+    ("happened", "shown", "is_anothers"),
+    [(10, 10, False), (12, 13, False), (9, 10, False), (8, 10, True), (9, 9, True), (9, 13, False)],
+)
+def test_a_row_older_than_the_transfer_that_it_names_is_anothers(
+    happened: int, shown: int, is_anothers: bool
+) -> None:
+    """Its own date may be a day off; no report shows what was not sent yet."""
+    transfer = a_transfer(sent_on=day(10))
+    fact = a_fact(GOOD, day(happened), first_on=day(shown))
+    assert disagrees(fact, transfer, None) is is_anothers
+
+
 def test_a_fact_that_says_nothing_new_is_not_applied_again() -> None:
     known = replace(a_fact(GOOD, day(3), amount_minor=100), applied=True)
     same = a_fact(GOOD, day(3))

@@ -47,7 +47,13 @@ from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import ItemKind, OperatorItem, Transfer, TransferState
-from tallybook.processor.store import ITEMS, OPEN_ITEMS_ABOUT, TRANSFERS, TRANSFERS_OF
+from tallybook.processor.store import (
+    ITEMS,
+    OPEN_EXCESS_OF,
+    OPEN_ITEMS_ABOUT,
+    TRANSFERS,
+    TRANSFERS_OF,
+)
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 _S = TransferState
@@ -127,6 +133,7 @@ class AdvanceBooking:
                 reads += ((UNSENT_OF, subject), (INSTALLMENT_BY_ID, transfer.installment_id))
             if _touches_credit(advance, plan, after):
                 locks.append((CREDITS, (advance.customer_id, advance.currency)))
+                reads.append((OPEN_EXCESS_OF, subject))
             if plan.max_attempts or advance.status is AdvanceStatus.IN_DEFAULT:
                 reads += ((STANDING_ABOUT, subject), (OPEN_ITEMS_ABOUT, subject))
         return Needs(lock=locks, read=reads)
@@ -332,12 +339,37 @@ def _settle_credit(
     after = with_credit(advance, succeeded, held)
     gained = after.credited_minor - advance.credited_minor
     draft.advance = after
+    if due < was_due:
+        _take_back_items(view, draft, was_due - due, held + gained, moment)
     if gained == 0:
         return
     row = CustomerCredit(*key, held + gained)
     (draft.changed if credit else draft.added).append((CREDITS, row))
     if gained > 0:
-        shown = format_amount(gained, advance.currency)
-        detail = f"{shown} {advance.currency} more than is owed was collected; it is credit now."
+        detail = _excess_detail(gained, advance.currency)
         item = open_item(ItemKind.EXCESS, change.after, detail, moment, ids, amount_minor=gained)
         draft.added.append((ITEMS, item))
+
+
+def _excess_detail(minor: int, currency: str) -> str:
+    shown = format_amount(minor, currency)
+    return f"{shown} {currency} more than is owed was collected; it is credit now."
+
+
+def _take_back_items(view: View, draft: Draft, taken: int, held: int, moment: Moment) -> None:
+    """Ask no more about excess that has been taken back; what is left of it may be refunded.
+
+    No more than the customer holds, for the rest they have used.
+    """
+    items: list[OperatorItem] = view.rows(OPEN_EXCESS_OF, draft.advance.id)
+    for item in sorted(items, key=lambda item: item.id, reverse=True):
+        amount = item.amount_minor or 0
+        left = max(0, min(amount - taken, held))
+        taken = max(0, taken - amount)
+        if left == amount:
+            continue
+        after = close_item(item, "answered_by_news", moment)
+        if left:
+            detail = _excess_detail(left, draft.advance.currency)
+            after = replace(item, amount_minor=left, detail=detail)
+        draft.changed.append((ITEMS, after))

@@ -149,7 +149,9 @@ class WriteOffAdvanceOperation(_Ruling):
         draft = self._draft(view, command, _WRITE_OFF)
         if isinstance(draft, Refusal):
             return draft
-        if draft.advance.written_off_minor:
+        # Nor where nothing is owed: what comes to be owed later could not be given up any more.
+        owed = outstanding(draft.advance, draft.plan.succeeded_minor)
+        if draft.advance.written_off_minor or owed <= 0:
             return Refusal("advance_state_wrong", details={"status": draft.advance.status.value})
         _give_up(draft)
         draft.advance = replace(draft.advance, status=AdvanceStatus.WRITTEN_OFF)

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import Query
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
 from tallybook.collection import queries
@@ -175,7 +175,9 @@ class Resolution(Body):
     """For an orphan: the unknown transfer that it turns out to be."""
     transaction_id: (
         Annotated[
-            str, Field(min_length=1, max_length=TRANSACTION_ID_MAX, pattern=r"^[ -~]*[!-~][ -~]*$")
+            str,
+            StringConstraints(strip_whitespace=True),
+            Field(min_length=1, max_length=TRANSACTION_ID_MAX, pattern=r"^[ -~]*[!-~][ -~]*$"),
         ]
         | None
     ) = None

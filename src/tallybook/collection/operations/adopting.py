@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from datetime import date
 
 from tallybook.collection.operations.moving import close_item, transfer_event
@@ -19,16 +20,20 @@ from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 @frozen
 class AdoptOrphan:
-    """That a transaction, of which only a report tells, collected a row of a plan."""
+    """That a transaction, of which only a report tells, collected a row of a plan.
+
+    By when it can have been sent reports may say otherwise, and another process may ask, when the
+    request comes again.
+    """
 
     transaction_id: str
     installment_id: str
     number: int
     subject_id: str
-    sent_on: date
     reason: str
     by: str
-    sender: str
+    sent_on: date = field(repr=False, metadata={"hashed": False})
+    sender: str = field(repr=False, metadata={"hashed": False})
 
 
 class AdoptOrphanOperation:

@@ -11,7 +11,7 @@ from tallybook.processor.model import (
     Transfer,
     TransferState,
 )
-from tallybook.processor.rules import MOVES
+from tallybook.processor.rules import LIVE, MOVES
 from tallybook.processor.store import (
     ITEMS,
     OPEN_ITEMS_ABOUT,
@@ -27,6 +27,7 @@ CLOSED_BY_NEWS = (
     ItemKind.GAP,
     ItemKind.CREDIT_TIMED_OUT,
     ItemKind.DEBIT_TIMED_OUT,
+    ItemKind.EXCESS,
 )
 """Items that answer themselves once the outcome is known."""
 
@@ -95,6 +96,9 @@ def _is_answered(item: OperatorItem, after: Transfer) -> bool:
         return after.state not in (_S.INTENT, _S.UNKNOWN)
     if item.kind is ItemKind.DEBIT_TIMED_OUT:
         return not after.held
+    if item.kind is ItemKind.EXCESS:
+        # What this debit collected too much is taken back, or this payout was executed after all.
+        return after.state is not _S.SUCCEEDED if after.is_debit else after.state in LIVE
     return after.state not in (_S.ACCEPTED, _S.TIMED_OUT)
 
 

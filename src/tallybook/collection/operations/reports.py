@@ -16,6 +16,7 @@ from tallybook.processor.model import (
     Report,
     ReportState,
     TransferKind,
+    TransferState,
 )
 from tallybook.processor.rules import has_left, join_facts, judge_report, must_repeat
 from tallybook.processor.store import (
@@ -26,6 +27,7 @@ from tallybook.processor.store import (
     REPORT_BY_CONTENT,
     REPORTS,
     TRANSFER_BY_TRANSACTION,
+    TRANSFERS,
 )
 from tallybook.writer.model import Decision, Event, Moment, Needs, View
 
@@ -232,19 +234,24 @@ class OpenItem:
     transfer_kind: TransferKind | None = None
 
 
+_IS_IN_GAP = (TransferState.ACCEPTED, TransferState.TIMED_OUT)
+"""What became of any other is known: an item about it would stay open for good."""
+
+
 class OpenItemOperation:
     """Opens an operator item, unless one of its kind is open or the matter is settled."""
 
     name = "collection.open_item"
 
     def needs(self, command: OpenItem, seen: View) -> Needs:
-        """Read what is open about the same thing."""
+        """Read what is open about the same thing; lock a transfer that may be settled meanwhile."""
         del seen
+        lock = [(TRANSFERS, command.about)] if command.kind is ItemKind.GAP else []
         read = [(OPEN_ITEMS_ABOUT, command.about)]
         look_up = (
             [(TRANSFER_BY_TRANSACTION, command.about)] if command.kind is ItemKind.ORPHAN else []
         )
-        return Needs(read=read, look_up=look_up)
+        return Needs(lock=lock, read=read, look_up=look_up)
 
     def decide(self, view: View, command: OpenItem, moment: Moment, ids: Ids) -> Decision | Refusal:
         """Open it once."""
@@ -252,6 +259,10 @@ class OpenItemOperation:
             return Decision(value=False)
         if command.kind is ItemKind.ORPHAN and view.rows(TRANSFER_BY_TRANSACTION, command.about):
             return Decision(value=False)
+        if command.kind is ItemKind.GAP:
+            transfer = view.row(TRANSFERS, command.about)
+            if transfer is None or transfer.state not in _IS_IN_GAP:
+                return Decision(value=False)
         item = OperatorItem(
             id=ids.fresh(),
             kind=command.kind,
@@ -275,7 +286,40 @@ class OpenItemOperation:
         return Decision(added=((ITEMS, item),), events=(event,), value=True)
 
 
+@frozen
+class CloseItem:
+    """That nobody has to look at an operator item any more."""
+
+    item_id: str
+
+
+class CloseItemOperation:
+    """Closes an operator item that has been answered otherwise, unless a person was quicker."""
+
+    name = "collection.close_item"
+
+    def needs(self, command: CloseItem, seen: View) -> Needs:
+        """Lock the item."""
+        del seen
+        return Needs(lock=((ITEMS, command.item_id),))
+
+    def decide(
+        self, view: View, command: CloseItem, moment: Moment, ids: Ids
+    ) -> Decision | Refusal:
+        """Close it once."""
+        del ids
+        item = view.row(ITEMS, command.item_id)
+        if item is None or not item.is_open:
+            return Decision()
+        closed = close_item(item, "answered_by_news", moment)
+        event = Event(
+            "processor.item.answered", item.id, {"kind": item.kind.value}, item.customer_id
+        )
+        return Decision(changed=((ITEMS, closed),), events=(event,))
+
+
 TAKE_REPORT = TakeReportOperation()
 ADD_FACTS = AddFactsOperation()
 JUDGE_REPORT = JudgeReportOperation()
 OPEN_ITEM = OpenItemOperation()
+CLOSE_ITEM = CloseItemOperation()

@@ -24,7 +24,7 @@ from tallybook.processor.model import (
     Transfer,
     TransferState,
 )
-from tallybook.processor.rules import CONTESTED, MOVES, disagrees, fold_facts
+from tallybook.processor.rules import CONTESTED, LIVE, MOVES, disagrees, fold_facts
 from tallybook.processor.store import (
     FACTS,
     FACTS_OF,
@@ -127,8 +127,9 @@ class SettleTransferOperation:
 def _judged(before: Transfer, facts: Sequence[Fact], command: SettleTransfer) -> _Judged:
     """Fold the facts that are the transfer's own, and see which are not.
 
-    A row that says another amount, account or direction moves nothing, whatever order it comes in;
-    nor does any row of an id that two transfers were given. Source: P4, P7, T4.
+    A row that says another amount, account or direction, or is older than the transfer, moves
+    nothing, whatever order it comes in; nor does any row of an id that two transfers were given.
+    Source: P4, P7, T4.
     """
     wrong = [fact for fact in facts if disagrees(fact, before, command.account_hash)]
     own = [fact for fact in facts if fact not in wrong]
@@ -149,6 +150,9 @@ def _folded(before: Transfer, facts: Sequence[Fact]) -> tuple[Transfer, bool]:
     state = folded.state
     assert state is not None, "there are facts"
     if before.is_ruled and before.state is not _S.ACCEPTED and state is not before.state:
+        return before, True
+    if state is _S.SUCCEEDED and before.state not in LIVE:
+        # The row of its failure has become doubtful, which proves no success. Source: P2.
         return before, True
     if state is before.state or state not in MOVES[before.state]:
         return before, folded.is_contradiction

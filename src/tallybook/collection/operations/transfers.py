@@ -96,8 +96,11 @@ class RecordAnswerOperation:
         collides = command.transaction_id is not None and _is_anothers(
             view, before, command.transaction_id
         )
-        if before.state is _S.NOT_EXECUTED and command.transaction_id and not collides:
-            return _answered_too_late(view, before, command.transaction_id, moment, ids)
+        if command.transaction_id and before.state not in (_S.INTENT, _S.UNKNOWN, _S.REJECTED):
+            late = _answered_too_late(
+                view, before, command.transaction_id, moment, ids, collides=collides
+            )
+            return _with_holder(view, late, command) if collides else late
         if collides:
             after = replace(before, state=_S.UNKNOWN, reason=COLLIDED)
         # One whose lease ran out is unknown already, and is now known to be hard to find.
@@ -157,23 +160,27 @@ def _is_anothers(view: View, transfer: Transfer, transaction_id: str) -> bool:
 
 
 def _answered_too_late(
-    view: View, before: Transfer, transaction_id: str, moment: Moment, ids: Ids
+    view: View, before: Transfer, transaction_id: str, moment: Moment, ids: Ids, *, collides: bool
 ) -> Decision:
-    """Keep an id that came after its transfer was ruled not executed: a person decides.
+    """Keep what was answered after a person, or a report, had said what became of a transfer.
 
-    The row may have gone out again meanwhile. Source: P2.
+    One that was confirmed without an id has it now, as where a report tells it. Any other is a
+    contradiction: a row that was ruled not executed may have gone out again. Source: P2, P7, P9.
     """
-    after = replace(before, transaction_id=transaction_id, is_ruled=True)
-    item = open_item(
-        ItemKind.CONTRADICTION,
-        after,
-        f"The Processor accepted this {after.direction.value} as {transaction_id}, after it was"
-        " ruled not executed: it stays so until a person says otherwise.",
-        moment,
-        ids,
-    )
+    after = before
+    if before.transaction_id is None and not collides:
+        after = replace(before, transaction_id=transaction_id, is_ruled=True)
+    extra: list[OperatorItem] = []
+    if collides or before.state is not _S.SUCCEEDED or before.transaction_id is not None:
+        whose = ", an id that it gave before" if collides else ""
+        detail = (
+            f"The Processor accepted this {after.direction.value} as {transaction_id}{whose}, after"
+            f" it had been said what became of it: it stays {after.state.value} until a person says"
+            " otherwise."
+        )
+        extra.append(open_item(ItemKind.CONTRADICTION, after, detail, moment, ids))
     quiet = Decision(changed=((TRANSFERS, after),), events=(transfer_event(after, "answered"),))
-    return with_items(view, after, quiet, [item], moment)
+    return with_items(view, after, quiet, extra, moment)
 
 
 def _answered(before: Transfer, command: RecordAnswer) -> Transfer:

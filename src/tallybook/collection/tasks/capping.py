@@ -7,9 +7,13 @@ from datetime import date
 
 from sqlalchemy import Connection
 
-from tallybook.collection.operations.reports import OPEN_ITEM, OpenItem
+from tallybook.collection import queries
+from tallybook.collection.operations.reports import CLOSE_ITEM, OPEN_ITEM, CloseItem, OpenItem
 from tallybook.collection.rules import CapKeeper, Caps
+from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.due import DueRow
+from tallybook.collection.tasks.insisting import ask_all
+from tallybook.collection.tasks.reading import read
 from tallybook.kernel.money import format_amount
 from tallybook.processor.model import ItemKind
 from tallybook.processor.queries import list_overridden, sum_debits_of
@@ -78,3 +82,9 @@ class Capping:
 
     def _shown(self, minor: int | None) -> str:
         return f"{format_amount(minor or 0, self._currency)} {self._currency}"
+
+
+async def close_answered(context: CollectionContext) -> None:
+    """Close the items about rows that were sent after all, or withdrawn: nothing holds them."""
+    answered = await read(context, queries.list_answered_caps)
+    await ask_all(context.door, [Command(CLOSE_ITEM, CloseItem(ident)) for ident in answered])

@@ -16,7 +16,7 @@ from tallybook.collection.operations.transfers import MarkTransfer
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.insisting import ask_all
 from tallybook.processor.model import Fact, ItemKind, Transfer, TransferState
-from tallybook.processor.queries import find_sending, list_nameless
+from tallybook.processor.queries import find_sending, list_dismissed, list_nameless
 from tallybook.processor.rules import covered_days, has_timed_out, match_orphan, may_be_shown
 from tallybook.writer.model import Command
 
@@ -26,24 +26,26 @@ async def match_orphans(context: CollectionContext) -> int:
 
     The rest wait for a person. A transfer that a person confirmed without its id is one of them:
     else its row would go to another that is equal and of which nothing is known. It is not while
-    the book is a restored copy: a row may be of a transfer that the copy does not have.
+    the book is a restored copy: a row may be of a transfer that the copy does not have. What a
+    person has dismissed is nobody's, also where a report says more of it.
 
     Returns: how many orphans are new operator items.
     """
 
-    def load() -> tuple[list[Fact], list[Transfer], dict[str, str]]:
+    def load() -> tuple[list[Fact], list[Transfer], dict[str, str], frozenset[str]]:
         with context.database.reader() as connection:
             orphans = queries.list_orphans(connection)
             if not orphans:
-                return [], [], {}
+                return [], [], {}, frozenset()
             nameless = list_nameless(connection)
             sending = find_sending(connection)
             if sending is not None and sending.lost_from is not None:
                 nameless = [each for each in nameless if each.state is TransferState.UNKNOWN]
             accounts = sorted({transfer.bank_account_id for transfer in nameless})
-            return orphans, nameless, dict(queries.account_hashes(connection, accounts))
+            hashes = dict(queries.account_hashes(connection, accounts))
+            return orphans, nameless, hashes, list_dismissed(connection, ItemKind.ORPHAN)
 
-    orphans, nameless, hashes = await asyncio.to_thread(load)
+    orphans, nameless, hashes, dismissed = await asyncio.to_thread(load)
     left = {transfer.id: transfer for transfer in nameless}
     commands: list[Command] = []
     seen: set[str] = set()
@@ -51,7 +53,8 @@ async def match_orphans(context: CollectionContext) -> int:
         if fact.transaction_id in seen:
             continue
         seen.add(fact.transaction_id)
-        matched = match_orphan(fact, list(left.values()), hashes)
+        may_be = [] if fact.transaction_id in dismissed else list(left.values())
+        matched = match_orphan(fact, may_be, hashes)
         if matched is not None:
             transfer = left.pop(matched)
             commands.append(Command(MATCH_ORPHAN, MatchOrphan(transfer, fact.transaction_id)))
@@ -68,7 +71,8 @@ async def match_orphans(context: CollectionContext) -> int:
 async def rule_absent(context: CollectionContext, run_on: date) -> int:
     """Rule unknown transfers not executed that complete, identifying reports never showed.
 
-    None is while a row of its time is unexplained, for that may be it.
+    None is while a row of its time is unexplained, for that may be it; nor while one stands under
+    the id of a transfer that it does not fit.
 
     Returns: how many.
     """
@@ -80,12 +84,12 @@ async def rule_absent(context: CollectionContext, run_on: date) -> int:
                 return []
             oldest = min(transfer.sent_on for transfer in unknowns)
             covered = covered_days(queries.list_rich_days(connection, since=oldest))
-            orphans = queries.list_orphans(connection)
+            unexplained = [*queries.list_orphans(connection), *queries.list_disputed(connection)]
             return [
                 transfer
                 for transfer in unknowns
                 if has_timed_out(transfer.sent_on, run_on, covered)
-                and not may_be_shown(transfer.sent_on, orphans)
+                and not may_be_shown(transfer.sent_on, unexplained)
             ]
 
     absent = await asyncio.to_thread(load)

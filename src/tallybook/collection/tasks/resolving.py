@@ -19,7 +19,7 @@ from tallybook.collection.tasks.reading import read
 from tallybook.kernel.frozen import frozen
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.model import Action, ItemKind, OperatorItem, Transfer
-from tallybook.processor.queries import first_fact_on
+from tallybook.processor.queries import earliest_fact_on
 from tallybook.processor.rules import ALLOWED_ACTIONS
 from tallybook.writer.model import Command, Outcome
 
@@ -99,12 +99,12 @@ async def _adopt(
     """
 
     def load(connection: Connection) -> tuple[Installment | None, date | None]:
-        first_on = first_fact_on(connection, item.about)
+        earliest = earliest_fact_on(connection, item.about)
         if ruling.subject_id is None or ruling.number is None:
-            return None, first_on
-        return queries.find_row(connection, ruling.subject_id, ruling.number), first_on
+            return None, earliest
+        return queries.find_row(connection, ruling.subject_id, ruling.number), earliest
 
-    row, first_on = await read(context, load)
+    row, earliest = await read(context, load)
     if row is None:
         details = {"number": ruling.number or 0}
         raise Refused(Refusal("row_not_open", param="number", details=details))
@@ -113,7 +113,8 @@ async def _adopt(
         installment_id=row.id,
         number=row.number,
         subject_id=row.subject_id,
-        sent_on=first_on or item.opened_on,
+        # A late report may date it back, and must not be older than the transfer (P4).
+        sent_on=earliest or item.opened_on,
         reason=ruling.reason,
         by=ruling.by,
         sender=this_process(),

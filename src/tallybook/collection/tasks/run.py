@@ -20,7 +20,7 @@ from tallybook.collection.operations.runs import DAILY, KEEP_RUN, START_RUN, Kee
 from tallybook.collection.operations.switching import SET_SENDING, SetSending
 from tallybook.collection.operations.transfers import RELEASE_HOLD, TIME_OUT, MarkTransfer
 from tallybook.collection.tasks import due
-from tallybook.collection.tasks.capping import Capping
+from tallybook.collection.tasks.capping import Capping, close_answered
 from tallybook.collection.tasks.context import CollectionContext
 from tallybook.collection.tasks.dates import dates_to_run, refuse_ahead
 from tallybook.collection.tasks.insisting import ask_all, ask_one
@@ -137,6 +137,7 @@ class _DailyRun:
         await self._work_of_businesses()
         await self._start_again()
         stopped = await self._send()
+        await close_answered(self._context)
         summary = {
             "report": self._report,
             "settled": self._settled.shown(),

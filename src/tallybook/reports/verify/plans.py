@@ -13,8 +13,8 @@ from tallybook.collection.rules import target_unsent
 from tallybook.collection.store import PLANS, PLANS_TABLE
 from tallybook.customers.store import BANK_ACCOUNTS_TABLE
 from tallybook.db.reading import select_rows
-from tallybook.processor.model import Fact, Transfer
-from tallybook.processor.rules import CONTESTED, disagrees, fold_facts
+from tallybook.processor.model import Fact, Transfer, TransferState
+from tallybook.processor.rules import CONTESTED, LIVE, disagrees, fold_facts
 from tallybook.processor.store import FACTS, FACTS_TABLE, TRANSFERS, TRANSFERS_TABLE
 from tallybook.reports.verify.discrepancy import FETCH_ROWS, Discrepancy, hex_of, rows_of
 
@@ -161,8 +161,9 @@ def check_transfers(connection: Connection) -> Iterator[Discrepancy]:
 def check_facts(connection: Connection) -> Iterator[Discrepancy]:
     """Find transfers that are not where their report rows fold to. Source: P4, P7, T4.
 
-    A row that says another amount, account or direction counts as the transfer's own only in books
-    older than that rule. Where an id is two transfers', people say what its rows mean.
+    A row that is another's by what it says or when counts as the transfer's own only in books older
+    than that rule. Where an id is two transfers', people say what its rows mean, and where a row of
+    a failure has become doubtful (P2).
     """
     width = len(FACTS.rows.columns)
     pairs = connection.execution_options(stream_results=True, yield_per=FETCH_ROWS).execute(
@@ -184,7 +185,9 @@ def check_facts(connection: Connection) -> Iterator[Discrepancy]:
         own = [fact for fact in facts if not disagrees(fact, transfer, rows[0][-1])]
         folded = fold_facts(own)
         waiting = any(not fact.applied for fact in facts)
-        is_asked = transfer.is_ruled or transfer.reason == CONTESTED or not own
+        is_success = folded.state is TransferState.SUCCEEDED
+        is_in_doubt = is_success and own != facts and transfer.state not in LIVE
+        is_asked = transfer.is_ruled or transfer.reason == CONTESTED or not own or is_in_doubt
         if waiting or is_asked or transfer.state in (folded.state, fold_facts(facts).state):
             continue
         yield Discrepancy(
