@@ -107,6 +107,15 @@ def keys_of(prefix: str, digests: Sequence[str | None], seen: Occurrences) -> li
     return keys
 
 
+def fields_of(asked: object, names: Sequence[str]) -> dict[str, object]:
+    """Give the fields of a command that a line's key is made of.
+
+    They are named one by one, for keys are kept for ever: with a field that a command has got since
+    every line would be another line, and all it asks would be done again.
+    """
+    return {name: getattr(asked, name) for name in names}
+
+
 def in_parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Cut anything into lists of at most so many."""
     source = iter(items)

@@ -26,7 +26,7 @@ from tallybook.wire.csv_fields import (
     require_columns,
 )
 from tallybook.wire.csv_reader import CsvColumns, CsvLine
-from tallybook.wire.line_import import digest_of, keys_of
+from tallybook.wire.line_import import digest_of, fields_of, keys_of
 
 COLUMNS = CsvColumns(
     required=("bank_account", "amount", "effective_on"),
@@ -46,6 +46,18 @@ same file. `reference` tells lines apart that are otherwise equal and stand in d
 
 REFERENCE_LONGEST = 100
 KEY_PREFIX = "import.advances"
+_KEYED = (
+    "number_hash",
+    "amount_minor",
+    "currency",
+    "installments",
+    "interval_days",
+    "fee_minor",
+    "effective_on",
+    "is_import",
+    "request_key",
+)
+"""What a line's key is made of, in this order."""
 
 
 @dataclass(slots=True)
@@ -119,7 +131,8 @@ def _parse(line: CsvLine, secrets: Secrets, currency: str) -> AdvanceLine:
         effective_on=read_day(values, "effective_on"),
         is_import=True,
     )
-    digest = digest_of([asked, read_text(values, "reference", REFERENCE_LONGEST)])
+    keyed = fields_of(asked, _KEYED)
+    digest = digest_of([keyed, read_text(values, "reference", REFERENCE_LONGEST)])
     return AdvanceLine(line.number, asked, _account(values, number, asked.number_hash), [digest])
 
 

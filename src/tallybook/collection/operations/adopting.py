@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from datetime import date
 
 from tallybook.collection.operations.moving import close_item, transfer_event
@@ -25,10 +26,11 @@ class AdoptOrphan:
     installment_id: str
     number: int
     subject_id: str
-    sent_on: date
     reason: str
     by: str
-    sender: str
+    # Neither is asked: when a report first told of it, and which process is asked to adopt it.
+    sent_on: date = field(repr=False, metadata={"hashed": False})
+    sender: str = field(repr=False, metadata={"hashed": False})
 
 
 class AdoptOrphanOperation:

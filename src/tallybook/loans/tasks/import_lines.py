@@ -52,6 +52,34 @@ PAYMENT_COLUMNS = CsvColumns(
 
 PAYMENT_REFERENCE_LONGEST = 255
 
+LOAN_KEYED = (
+    "customer_id",
+    "principal_minor",
+    "interest_rate",
+    "installments",
+    "currency",
+    "interval",
+    "start_on",
+    "rounding_unit",
+    "payment_policy",
+    "delinquent_after",
+    "collection",
+    "bank_account_id",
+    "reference",
+    "is_import",
+    "hold_days",
+)
+PAYMENT_KEYED = (
+    "loan_id",
+    "amount",
+    "method",
+    "effective_on",
+    "installment_number",
+    "reference",
+    "is_import",
+)
+"""What the keys of lines are made of, in this order."""
+
 
 @dataclass(slots=True)
 class LoanLine:

@@ -17,7 +17,9 @@ from tallybook.loans.operations.paying import MAKE_PAYMENT, MakePayment
 from tallybook.loans.queries import find_by_references, find_existing, list_terms
 from tallybook.loans.tasks.import_lines import (
     LOAN_COLUMNS,
+    LOAN_KEYED,
     PAYMENT_COLUMNS,
+    PAYMENT_KEYED,
     LoanLine,
     PaymentLine,
     Unsaid,
@@ -30,6 +32,7 @@ from tallybook.wire.line_import import (
     AddedCounts,
     ImportContext,
     WhenRefused,
+    fields_of,
     import_lines,
 )
 from tallybook.writer.model import Operation
@@ -106,7 +109,7 @@ class _Loans:
     def contents(self, line: LoanLine) -> Sequence[Sequence[object] | None]:
         """Give what a line asks. A borrower is known by the address; names are no part of it."""
         return [
-            None if asked is None else [line.person.email_folded, asked]
+            None if asked is None else [line.person.email_folded, fields_of(asked, LOAN_KEYED)]
             for asked in (line.asked, *line.under_others)
         ]
 
@@ -161,7 +164,7 @@ class _Payments:
 
     def contents(self, line: PaymentLine) -> Sequence[Sequence[object]]:
         """Give what a line asks. The loan has its currency; no setting says anything of it."""
-        return [[line.asked]]
+        return [[fields_of(line.asked, PAYMENT_KEYED)]]
 
     async def register(self, lines: Sequence[PaymentLine]) -> Sequence[None]:
         """Register nothing."""
