@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -91,14 +92,17 @@ class Importing:
 
 @asynccontextmanager
 async def importing(
-    url: str, home: Path, *, faults: str = "", processor: Processor | None = None
+    url: str, home: Path, *, faults: str = "", processor: Processor | None = None, **told: Any
 ) -> AsyncGenerator[Importing]:
-    """Open a migrated book with a simulated Processor, or one of the test's own."""
+    """Open a migrated book with a simulated Processor, or one of the test's own.
+
+    `told` are settings.
+    """
     clock = ManualClock(TODAY)
     simulator = SimulatedProcessor(
         home / "truth.db", seed=5, clock=clock, faults=Faults.parse(faults)
     )
-    settings = Settings(database_url=url, home=home, _env_file=None)  # pyright: ignore[reportCallIssue] - pydantic-settings reads them
+    settings = Settings(database_url=url, home=home, _env_file=None, **told)  # pyright: ignore[reportCallIssue] - pydantic-settings reads them
     engine = Engine.open(settings, clock=clock, processor=processor or simulator)
     try:
         yield Importing(engine, simulator)

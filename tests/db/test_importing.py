@@ -12,6 +12,7 @@ from tallybook.advances.tasks.import_lines import parse_line
 from tallybook.ambient.liveness import this_process
 from tallybook.collection.operations.items import RULE_ITEM, RuleItem
 from tallybook.collection.queries import find_transfer
+from tallybook.db.scratch import Occurrences
 from tallybook.kernel.progress import Stopped
 from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Action, ItemKind
@@ -125,6 +126,23 @@ async def test_equal_lines_are_as_many_advances(sqlite_book_url: str, tmp_path: 
         assert (third.performed, third.already_there) == (1, 2)
 
 
+async def test_a_file_that_comes_again_in_another_currency_pays_nobody(
+    book_url: str, tmp_path: Path
+) -> None:
+    content = a_file([1, 1, 2]).replace("1200.00", "1200")
+    async with importing(book_url, tmp_path, faults="refused=1") as book:
+        await book.bring(content)
+        assert sum(book.executed().values()) == 0
+    async with importing(book_url, tmp_path) as book:
+        assert (await book.bring(a_file([1]).replace("1200.00", "1200"))).performed == 1
+    for currency in ("EUR", "JPY", "USD"):
+        async with importing(book_url, tmp_path, currency=currency) as book:
+            summary = await book.bring(content)
+            news = (2, 1) if currency == "EUR" else (0, 3)
+            assert (summary.performed, summary.already_there) == news
+            assert sum(book.executed().values()) == 3
+
+
 @pytest.mark.parametrize("content", ["bank_account,amount\n1234,5\n", "", "a;b\n"])
 async def test_a_file_without_its_columns_is_refused_whole(
     sqlite_book_url: str, tmp_path: Path, content: str
@@ -203,6 +221,8 @@ async def test_the_intent_of_a_dead_process_is_unknown_and_the_import_does_not_w
         await book.register(1)
         values = {"bank_account": account(1), "amount": "1200.00", "effective_on": "2020-05-04"}
         begun = parse_line(CsvLine(2, values), book.engine.secrets, "USD")
+        with Occurrences() as seen:
+            begun.take_keys(seen)
         host, _, _ = this_process().partition("/")
         operation = BeginAdvanceOperation(book.engine.advance_terms, f"{host}/1/before-the-boot")
         command = importer._command(operation, begun)

@@ -194,6 +194,56 @@ async def test_a_line_that_is_put_right_comes_in_when_the_file_comes_again(
         assert await taking.bring(import_payments, paid) == (1, 0, 0)
 
 
+SETTINGS: list[dict[str, Any]] = [
+    {"delinquent_after": 3},
+    {"payment_policy": "flexible"},
+    {"currency": "EUR"},
+    {"currency": "JPY"},
+    {},
+]
+
+
+async def test_a_file_that_comes_again_after_a_setting_was_changed_is_the_same_file(
+    book_url: str, tmp_path: Path
+) -> None:
+    """What a line leaves open the settings say; they are no part of what it asks."""
+    lines = [a_loan(number, reference="", principal="1000") for number in (1, 1, 2)]
+    more = [a_loan(number, reference="", principal="1000") for number in (3, 3, 4)]
+    async with importing(book_url, tmp_path) as book:
+        assert await TakingOver(book).bring(import_loans, loans(*lines[:2])) == (2, 0, 0)
+    for place, told in enumerate(SETTINGS):
+        async with importing(book_url, tmp_path, **told) as book:
+            taking = TakingOver(book)
+            # The first time a part of it is new: it is lent under the settings of the day.
+            news = (1, 2, 0) if place == 0 else (0, 3, 0)
+            assert await taking.bring(import_loans, loans(*lines)) == news
+            assert await taking.bring(import_loans, loans(*lines[::-1])) == (0, 3, 0)
+    async with importing(book_url, tmp_path, delinquent_after=3) as book:
+        taking = TakingOver(book)
+        assert await taking.bring(import_loans, loans(*lines, *more)) == (3, 3, 0)
+        assert book.rows()["loans"] == 6
+        taking.check()
+
+
+async def test_a_line_that_says_what_the_settings_said_is_the_same_line(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    head = f"{LOAN_HEAD},payment_policy,delinquent_after,currency"
+
+    def said(*lines: str) -> str:
+        return "\n".join([head, *(f"{a_loan(1, reference='')},{line}" for line in lines), ""])
+
+    async with importing(sqlite_book_url, tmp_path) as book:
+        assert await TakingOver(book).bring(import_loans, said("exact,2,USD", ",,")) == (2, 0, 0)
+    async with importing(sqlite_book_url, tmp_path, payment_policy="flexible") as book:
+        taking = TakingOver(book)
+        assert await taking.bring(import_loans, said("exact,2,", ",2,USD")) == (0, 2, 0)
+        # A third of that kind is new, and so is what says of itself that it is another.
+        third = said("exact,2,USD", ",,", ",,", "flexible,5,")
+        assert await taking.bring(import_loans, third) == (2, 2, 0)
+        assert await taking.bring(import_loans, third) == (0, 4, 0)
+
+
 async def test_customers_are_known_by_their_address(sqlite_book_url: str, tmp_path: Path) -> None:
     async with importing(sqlite_book_url, tmp_path) as book:
         taking = TakingOver(book)

@@ -192,6 +192,18 @@ def test_flexible_debits_shrink_by_what_is_paid(lender: Debitor) -> None:
     assert lender.came()[1:] == [("03-30", "27.50")] * 2
 
 
+def test_more_may_be_pending_than_is_owed(lender: Debitor) -> None:
+    loan = lender.debited(payment_policy="flexible", installments=1)
+    lender.run(7)
+    lender.tell(0, "success")
+    lender.run()
+    assert lender.book.get_loan(loan)["status"] == "closed"
+    waiting = lender.book.make_payment(loan, "27.50", method="mock_pending")["id"]
+    assert lender.book.verify() == []
+    settle = f"/loans/{loan}/payments/{waiting}/settlement"
+    assert lender.book.call("POST", settle, {"status": "paid"})["credit"] == "27.50"
+
+
 def test_debits_by_the_month_keep_their_day(book_url: str, tmp_path: Path) -> None:
     first = datetime.fromisoformat("2026-01-31T09:00:00+00:00")
     for lender in open_lender(book_url, tmp_path, first):

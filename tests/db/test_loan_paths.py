@@ -5,7 +5,7 @@ Each ends with `verify`: the ledger, the kept sums and the payments agree.
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -21,7 +21,13 @@ from tallybook.entrypoints.library import Tallybook, open_book
 from tallybook.kernel.ids import parse_id
 from tallybook.kernel.refusal import Refused
 from tallybook.loans.model import PaymentStatus
-from tallybook.loans.operations.pending import BEGIN_PAYMENT, SETTLE_PAYMENT, SettlePayment
+from tallybook.loans.operations.paying import MAKE_PAYMENT, MakePayment
+from tallybook.loans.operations.pending import (
+    BEGIN_PAYMENT,
+    RECEIVE_AFTER_ALL,
+    SETTLE_PAYMENT,
+    SettlePayment,
+)
 from tallybook.loans.tasks import paying
 from tallybook.loans.tasks.gateway import Charge, Charged
 from tallybook.writer.model import Command, Outcome
@@ -491,35 +497,93 @@ def test_a_payment_that_was_recorded_after_all_is_answered_with(
         assert again == made
 
 
-@pytest.mark.parametrize("key", [None, "k"])
-@pytest.mark.parametrize(
-    ("said", "is_logged"), [(PaymentStatus.PAID, False), (PaymentStatus.FAILED, True)]
-)
-def test_a_payment_that_somebody_settled_first_is_answered_with(
+def settle_first(
     lender: Lender,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    loan: str,
     said: PaymentStatus,
-    is_logged: bool,
-    key: str | None,
+    then: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """While the gateway's own word can't be recorded. Where they differ, the log says so."""
-    monkeypatch.setattr(insisting, "PAUSE_SECONDS", 0.001)
-    loan = lender.loan(lender.customer())
+    """Let a person say what became of each payment while the gateway is being asked for it."""
     door, gateway = lender.book.engine.door, lender.book.engine.gateway
     charge_it = gateway.charge
 
     async def charge(charge: Charge) -> Charged:
         settled = SettlePayment(parse_id("loan", loan) or "", charge.payment_id, said, "bank-7")
         assert (await door.ask(Command(SETTLE_PAYMENT, settled))).status == 200
+        if then is not None:
+            await then()
         return await charge_it(charge)
 
     monkeypatch.setattr(gateway, "charge", charge)
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+@pytest.mark.parametrize(
+    ("said", "method", "is_logged"),
+    [
+        (PaymentStatus.PAID, "mock_paid", False),
+        (PaymentStatus.PAID, "mock_failed", True),
+        (PaymentStatus.FAILED, "mock_failed", False),
+        (PaymentStatus.FAILED, "mock_pending", False),
+    ],
+)
+def test_a_payment_that_somebody_settled_first_is_answered_with(
+    lender: Lender,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    said: PaymentStatus,
+    method: str,
+    is_logged: bool,
+    key: str | None,
+) -> None:
+    """While the gateway's own word can't be recorded. Where they differ, the log says so."""
+    monkeypatch.setattr(insisting, "PAUSE_SECONDS", 0.001)
+    loan = lender.loan(lender.customer())
+    settle_first(lender, monkeypatch, loan, said)
     with caplog.at_level(logging.ERROR):
-        made = lender.book.make_payment(loan, "27.50", method="mock_paid", idempotency_key=key)
+        made = lender.book.make_payment(loan, "27.50", method=method, idempotency_key=key)
     assert (made["status"], made["reference"]) == (said.value, "bank-7")
     assert list(lender.book.list_payments(loan)) == [made]
     assert [hasattr(each, "payment_id") for each in caplog.records] == [True] * is_logged
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+@pytest.mark.parametrize("policy", ["exact", "flexible"])
+def test_what_the_gateway_took_counts_though_somebody_said_that_it_failed(
+    lender: Lender, monkeypatch: pytest.MonkeyPatch, policy: str, key: str | None
+) -> None:
+    """Money that was received is never turned away, and its row is not asked for again."""
+    monkeypatch.setattr(insisting, "PAUSE_SECONDS", 0.001)
+    loan = lender.loan(lender.customer(), payment_policy=policy)
+    settle_first(lender, monkeypatch, loan, PaymentStatus.FAILED)
+    asked = lose_answers(lender.book.engine.door, RECEIVE_AFTER_ALL, 2)
+    made = lender.book.make_payment(loan, "27.50", method="mock_paid", idempotency_key=key)
+    assert (made["status"], made["outstanding"], asked[0]) == ("paid", "82.50", 3)
+    paid, failed = lender.book.list_payments(loan)
+    assert (paid, failed["status"], failed["reference"]) == (made, "failed", "bank-7")
+    assert paid["reference"].startswith("mock-")
+    assert paid["reason"].startswith(failed["id"])
+    assert lender.rows(loan)[:2] == [("paid", "27.50"), ("pending", "0.00")]
+    assert lender.events()[1:] == ["payment.pending", "payment.failed", "payment.received"]
+
+
+@pytest.mark.parametrize(("rows", "numbers", "credit"), [(2, [2], "0.00"), (1, [], "110.00")])
+def test_what_the_gateway_took_is_for_the_next_row_where_its_own_was_paid_meanwhile(
+    lender: Lender, monkeypatch: pytest.MonkeyPatch, rows: int, numbers: list[int], credit: str
+) -> None:
+    loan = lender.loan(lender.customer(), installments=rows)
+    amount = "110.00" if rows == 1 else "55.00"
+    door = lender.book.engine.door
+
+    async def pay_in_cash() -> None:
+        asked = MakePayment(parse_id("loan", loan) or "", amount)
+        assert (await door.ask(Command(MAKE_PAYMENT, asked))).status == 201
+
+    settle_first(lender, monkeypatch, loan, PaymentStatus.FAILED, then=pay_in_cash)
+    made = lender.book.make_payment(loan, amount, method="mock_paid")
+    assert (made["installment_numbers"], made["credit"]) == (numbers, credit)
+    assert lender.book.get_loan(loan)["status"] == "closed"
 
 
 def test_a_settlement_that_is_told_again_changes_nothing(lender: Lender) -> None:

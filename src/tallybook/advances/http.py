@@ -30,7 +30,7 @@ from tallybook.collection.model import PlanStatus
 from tallybook.collection.rules import plan_rows
 from tallybook.customers.operations import number_hash
 from tallybook.customers.views import CUSTOMER_PREFIX
-from tallybook.kernel.money import parse_amount, parse_positive_amount
+from tallybook.kernel.money import parse_amount, parse_positive_amount, said_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.calls import Call, path_id, query_id
 from tallybook.wire.context import InContext
@@ -112,14 +112,22 @@ async def _perform(call: Call, body: NewAdvance) -> Response:
     context = cast("AdvanceContext", call.context)
     call.scope[COMMAND_IN_SCOPE] = "advances.perform_advance"
     currency = body.currency or context.currency
+    number_hash = _hash_of(body.dst_bank_account, context)
+    amount_minor = parse_positive_amount(body.amount, currency)
+    fee_minor = _fee(body.fee, currency)
     asked = BeginAdvance(
-        number_hash=_hash_of(body.dst_bank_account, context),
-        amount_minor=parse_positive_amount(body.amount, currency),
+        number_hash=number_hash,
+        amount_minor=amount_minor,
         currency=currency,
         installments=body.installments,
         interval_days=body.interval_days,
-        fee_minor=_fee(body.fee, currency),
+        fee_minor=fee_minor,
         effective_on=body.effective_on,
+        said=(
+            said_amount(amount_minor, currency),
+            body.currency,
+            said_amount(fee_minor, currency),
+        ),
     )
     return call.respond(await perform_advance(context, asked, key=call.key))
 

@@ -37,6 +37,11 @@ def find_advance(connection: Connection, advance_id: str) -> WholeAdvance | None
     return found[0] if found else None
 
 
+def list_currencies(connection: Connection) -> list[str]:
+    """List the currencies of all advances."""
+    return sorted(connection.execute(select(ADVANCES_TABLE.c.currency).distinct()).scalars())
+
+
 def list_whole_advances(
     connection: Connection,
     *,

@@ -32,7 +32,7 @@ from tallybook.customers.views import (
     show_customer,
 )
 from tallybook.kernel.ids import show_id
-from tallybook.kernel.money import parse_amount
+from tallybook.kernel.money import parse_amount, said_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.ledger import queries as ledger
 from tallybook.ledger.views import MovementView, show_movement
@@ -42,6 +42,7 @@ from tallybook.wire.fields import Amount, Body, Name
 from tallybook.wire.paging import InPage, ListOf, page_of
 from tallybook.wire.refusals import refusals
 from tallybook.wire.routes import Router
+from tallybook.writer.hashing import Said
 
 AccountNumber = Annotated[
     str, Field(max_length=200, description="With or without spaces and hyphens.")
@@ -115,6 +116,7 @@ def _add_writes(router: Router) -> None:
                     _take(number, call.context, f"bank_accounts.{place}")
                     for place, number in enumerate(body.bank_accounts)
                 ),
+                said=_said(body.credit_limit, currency),
             ),
         )
 
@@ -155,6 +157,7 @@ def _add_writes(router: Router) -> None:
                 sets_limit=sets_limit,
                 credit_limit_minor=_limit(body.credit_limit, currency),
                 currency=currency if sets_limit else None,
+                said=_said(body.credit_limit, currency),
             ),
         )
 
@@ -239,6 +242,12 @@ def _limit(amount: Amount | None, currency: str) -> int | None:
     if limit < 0:
         raise Refused(Refusal("amount_invalid", param="credit_limit"))
     return limit
+
+
+def _said(amount: Amount | None, currency: str) -> Said:
+    """Give a limit as it was said: the currency is the installation's, and may become another."""
+    limit = _limit(amount, currency)
+    return (None if limit is None else said_amount(limit, currency),)
 
 
 def _take(number: str, context: Context, param: str) -> TakenNumber:

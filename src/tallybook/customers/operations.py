@@ -23,6 +23,7 @@ from tallybook.customers.views import show_bank_account, show_customer
 from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
+from tallybook.writer.hashing import Said, said_of
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
@@ -72,6 +73,7 @@ class CreateCustomer:
     credit_limit_minor: int | None
     currency: str
     numbers: tuple[TakenNumber, ...] = ()
+    said: Said = said_of("credit_limit_minor", "currency")
 
 
 class CreateCustomerOperation:
@@ -190,6 +192,7 @@ class ChangeCustomer:
     credit_limit_minor: int | None = None
     currency: str | None = None
     """What a new limit is counted in."""
+    said: Said = said_of("credit_limit_minor", "currency")
 
 
 class ChangeCustomerOperation:

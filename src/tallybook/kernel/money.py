@@ -86,6 +86,17 @@ def plain_amount(value: object, *, param: str = "amount", may_be_zero: bool = Fa
     return f"{whole}.{fraction}" if fraction else whole
 
 
+def said_amount(minor: int, currency: str) -> str:
+    """Write minor units as their amount is said in whatever currency.
+
+    >>> said_amount(12_50, "USD"), said_amount(-100_00, "USD"), said_amount(100, "JPY")
+    ('12.5', '-100', '100')
+    """
+    whole, _, fraction = format_amount(minor, currency).partition(".")
+    fraction = fraction.rstrip("0")
+    return f"{whole}.{fraction}" if fraction else whole
+
+
 def parse_positive_amount(value: object, currency: str, *, param: str = "amount") -> int:
     """Read an amount that must be more than zero.
 

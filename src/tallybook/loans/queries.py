@@ -27,6 +27,7 @@ from tallybook.loans.model import (
     Loan,
     LoanStatus,
     Payment,
+    PaymentPolicy,
     PaymentStatus,
     Tally,
 )
@@ -54,6 +55,12 @@ def find_by_references(connection: Connection, references: Sequence[str]) -> dic
     """Find loans by the lender's own numbers: the id of each that there is."""
     wanted = select(_L.reference, _L.id).where(_L.reference.in_(references))
     return {row.reference: row.id for row in connection.execute(wanted)}
+
+
+def list_terms(connection: Connection) -> list[tuple[str, PaymentPolicy, int]]:
+    """List what settings can have said of loans: currency, payment policy, `delinquent_after`."""
+    wanted = select(_L.currency, _L.payment_policy, _L.delinquent_after).distinct()
+    return sorted((row[0], PaymentPolicy(row[1]), row[2]) for row in connection.execute(wanted))
 
 
 def find_existing(connection: Connection, loan_ids: Sequence[str]) -> set[str]:

@@ -2,6 +2,9 @@
 
 What every import has in common. A line is known by what it asks, and asked under a key that is
 made of that; a line that fails leaves the others be.
+
+What a line leaves open, a setting says. The line stays the same when the setting is changed: it is
+looked for as it was read under every setting that the book knows of (decision 0052).
 """
 
 from __future__ import annotations
@@ -87,6 +90,32 @@ def digest_of(asked: Sequence[object]) -> str:
     return hashlib.sha256(to_json(asked)).hexdigest()
 
 
+def keys_of(prefix: str, digests: Sequence[str | None], seen: Occurrences) -> list[str | None]:
+    """Make a line's keys: what it asks, and the how-manieth time the file asks just that.
+
+    The first is of the line as it is read now, the others as under other settings; None where it
+    could not be read. Each is counted apart, as an import under those settings has counted it.
+    """
+    keys: list[str | None] = []
+    for place, digest in enumerate(digests):
+        if digest is None:
+            keys.append(None)
+            continue
+        apart = place.to_bytes(2, "big") if place else b""
+        count = seen.count(bytes.fromhex(digest) + apart)
+        keys.append(f"{prefix}.{digest}.{count}")
+    return keys
+
+
+def fields_of(asked: object, names: Sequence[str]) -> dict[str, object]:
+    """Give the fields of a command that a line's key is made of.
+
+    They are named one by one, for keys are kept for ever: with a field that a command has got since
+    every line would be another line, and all it asks would be done again.
+    """
+    return {name: getattr(asked, name) for name in names}
+
+
 def in_parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Cut anything into lists of at most so many."""
     source = iter(items)
@@ -102,6 +131,23 @@ async def find_replies(context: ImportContext, keys: Sequence[str]) -> Mapping[s
             return find_commands(connection, keys)
 
     return await asyncio.to_thread(load)
+
+
+async def find_asked(
+    context: ImportContext, keyed: Sequence[Sequence[str | None]]
+) -> list[StoredCommand | None]:
+    """Find what became of lines before: under their first keys, else under one of the others."""
+    found: list[StoredCommand | None] = [None] * len(keyed)
+    for place in range(max(map(len, keyed), default=0)):
+        asking = {
+            key: index
+            for index, keys in enumerate(keyed)
+            if found[index] is None and (key := keys[place]) is not None
+        }
+        stored = await find_replies(context, [*asking]) if asking else {}
+        for key, each in stored.items():
+            found[asking[key]] = each
+    return found
 
 
 class Tally:
@@ -161,8 +207,11 @@ class LineKind(Protocol[L]):
         """Find what lines name; a refusal stands for each that names what is not there."""
         ...
 
-    def content(self, line: L, /) -> Sequence[object]:
-        """Give what a line asks, once `find` has found what it names. Its key is made of it."""
+    def contents(self, line: L, /) -> Sequence[Sequence[object] | None]:
+        """Give what a line asks, once `find` has found what it names. Its key is made of it.
+
+        After the first, what it asked under other settings; None where it could not be read.
+        """
         ...
 
     async def register(self, lines: Sequence[L], /) -> Sequence[Refusal | None]:
@@ -213,13 +262,12 @@ class _LinePart(Generic[L]):
         """Read, find, look up and ask; each line ends in one count."""
         read = [line for each in lines if (line := self._read(each)) is not None]
         found = self._standing(read, read, await self._kind.find(read))
-        keyed = [(self._key(line, seen), line) for line in found]
-        known = await find_replies(self._context, [key for key, _ in keyed])
-        fresh: list[tuple[str, L]] = []
-        for key, line in keyed:
-            stored = known.get(key)
+        keyed = [self._keys(line, seen) for line in found]
+        known = await find_asked(self._context, keyed)
+        fresh: list[tuple[str | None, L]] = []
+        for line, keys, stored in zip(found, keyed, known, strict=True):
             if stored is None or stored.body is None:
-                fresh.append((key, line))
+                fresh.append((stored.key if stored is not None else keys[0], line))
             else:
                 self._count(line, refusal_of(stored.body), was_there=True)
         new = [line for _, line in fresh]
@@ -254,10 +302,10 @@ class _LinePart(Generic[L]):
                 self._tally.refuse(line.number, refusal)
         return standing
 
-    def _key(self, line: L, seen: Occurrences) -> str:
-        """Make a line's key: what it asks, and the how-manieth time the file asks just that."""
-        content = digest_of(self._kind.content(line))
-        return f"{self._kind.key_prefix}.{content}.{seen.count(bytes.fromhex(content))}"
+    def _keys(self, line: L, seen: Occurrences) -> list[str | None]:
+        contents = self._kind.contents(line)
+        digests = [None if content is None else digest_of(content) for content in contents]
+        return keys_of(self._kind.key_prefix, digests, seen)
 
     def _count(self, line: L, refusal: Refusal | None, *, was_there: bool) -> None:
         if refusal is not None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import field, fields, is_dataclass
+from dataclasses import field
 from datetime import date, datetime
-from functools import cache
-from types import UnionType
-from typing import Any, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
-
-from pydantic_core import to_json
+from typing import Any, Generic, Protocol, TypeVar
 
 from tallybook.db.dialect import Step, Tx
 from tallybook.db.tables import RowMap
 from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
+from tallybook.writer.hashing import hash_said, hash_whole
 
 R = TypeVar("R")
 C_contra = TypeVar("C_contra", contravariant=True)
@@ -310,6 +306,7 @@ class Command:
 
     A field that differs each time the same is asked, such as a fresh id or a sealed text, says
     `field(repr=False, metadata={"hashed": False})` and is left out of the hash, at any depth.
+    What settings speak for is hashed as it was said (`said_of`).
     """
     key: str | None = None
     """The idempotency key, kept for ever. Source: T5."""
@@ -319,33 +316,15 @@ class Command:
 
     def input_hash(self) -> str:
         """Hash what was asked, so that aliases of a route are equal and other input is not."""
-        asked = to_json(self.input, exclude=_unhashed(type(self.input)))
-        return hashlib.sha256(self.operation.name.encode() + b"|" + asked).hexdigest()
+        return hash_said(self.operation.name, self.input)
 
+    def asks_what_was(self, input_hash: str) -> bool:
+        """Tell whether a stored hash is of the same request.
 
-@cache
-def _unhashed(kind: type) -> dict[str, Any] | None:
-    """Find the fields that the hash leaves out, once a class, in the words of `to_json`."""
-    if not is_dataclass(kind):
-        return None
-    hints = get_type_hints(kind)
-    left_out: dict[str, Any] = {}
-    for item in fields(kind):
-        if item.metadata.get("hashed") is False:
-            assert not item.repr, f"{kind.__name__}.{item.name}: what is not hashed is not shown"
-            left_out[item.name] = True
-        elif inner := _unhashed_inside(hints[item.name]):
-            left_out[item.name] = inner
-    return left_out or None
-
-
-def _unhashed_inside(hint: object) -> dict[str, Any] | None:
-    if isinstance(hint, type) and is_dataclass(hint):
-        return _unhashed(hint)
-    for part in get_args(hint):
-        if inner := _unhashed_inside(part):
-            return inner if get_origin(hint) in (Union, UnionType) else {"__all__": inner}
-    return None
+        Those of earlier books are of what the request came to by the settings of its day.
+        """
+        is_said = input_hash == self.input_hash()
+        return is_said or input_hash == hash_whole(self.operation.name, self.input)
 
 
 @frozen

@@ -7,6 +7,7 @@ import pytest
 
 from tallybook.advances.tasks.import_lines import AdvanceLine, parse_line
 from tallybook.ambient.secrets import Secrets
+from tallybook.db.scratch import Occurrences
 from tallybook.kernel.refusal import Refused
 from tallybook.wire.csv_reader import CsvLine
 
@@ -20,7 +21,10 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Secrets:
 
 def parse(secrets: Secrets, **changed: str | None) -> AdvanceLine:
     values = {name: value for name, value in {**WHOLE, **changed}.items() if value is not None}
-    return parse_line(CsvLine(7, values), secrets, "CZK")
+    line = parse_line(CsvLine(7, values), secrets, "CZK")
+    with Occurrences() as seen:
+        line.take_keys(seen)
+    return line
 
 
 def test_a_line_is_read(secrets: Secrets) -> None:
@@ -131,9 +135,11 @@ def test_what_asks_for_something_else_has_another_key(secrets: Secrets) -> None:
 
 def test_equal_lines_and_further_attempts_have_keys_of_their_own(secrets: Secrets) -> None:
     line = parse(secrets)
-    keys = {line.key}
-    line.occurrence = 2
-    keys.add(line.key)
+    keys: set[str] = set()
+    with Occurrences() as seen:
+        for _ in range(2):
+            line.take_keys(seen)
+            keys.add(line.key)
     line.attempt = 2
     keys.add(line.key)
     assert len(keys) == 3

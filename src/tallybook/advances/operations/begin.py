@@ -21,6 +21,7 @@ from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import TransferKind
 from tallybook.processor.port import Direction
 from tallybook.processor.store import TRANSFERS
+from tallybook.writer.hashing import Said, said_of
 from tallybook.writer.model import Decision, Event, Moment, Needs, View
 
 BACKDATED_DAYS_MAX = 7
@@ -41,6 +42,7 @@ class BeginAdvance:
     is_import: bool = False
     request_key: str | None = field(default=None, repr=False, metadata={"hashed": False})
     """The idempotency key of the request: its reply comes with the credit's outcome."""
+    said: Said = said_of("amount_minor", "currency", "fee_minor")
 
 
 class BeginAdvanceOperation:

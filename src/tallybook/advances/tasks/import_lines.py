@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tallybook.advances.operations.begin import BeginAdvance
@@ -15,6 +15,7 @@ from tallybook.advances.rules import (
 from tallybook.ambient.secrets import Secrets
 from tallybook.customers.rules import normalise_number
 from tallybook.customers.tasks import WantedAccount, read_person
+from tallybook.db.scratch import Occurrences
 from tallybook.kernel.money import currency_decimals, parse_amount, parse_positive_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.csv_fields import (
@@ -25,7 +26,7 @@ from tallybook.wire.csv_fields import (
     require_columns,
 )
 from tallybook.wire.csv_reader import CsvColumns, CsvLine
-from tallybook.wire.line_import import digest_of
+from tallybook.wire.line_import import digest_of, fields_of, keys_of
 
 COLUMNS = CsvColumns(
     required=("bank_account", "amount", "effective_on"),
@@ -45,6 +46,18 @@ same file. `reference` tells lines apart that are otherwise equal and stand in d
 
 REFERENCE_LONGEST = 100
 KEY_PREFIX = "import.advances"
+_KEYED = (
+    "number_hash",
+    "amount_minor",
+    "currency",
+    "installments",
+    "interval_days",
+    "fee_minor",
+    "effective_on",
+    "is_import",
+    "request_key",
+)
+"""What a line's key is made of, in this order."""
 
 
 @dataclass(slots=True)
@@ -56,22 +69,32 @@ class AdvanceLine:
     asked: BeginAdvance
     account: WantedAccount | None
     """Whom to register the account with, where the line says so."""
-    content: str
-    """A digest of what the line asks. Two files that hold the same line ask for one advance."""
-    occurrence: int = 1
-    """Equal lines of one file are as many advances: this is the how-manieth."""
+    digests: list[str | None]
+    """What the line asks. Two files that hold the same line ask for one advance. After the first,
+    what it asked while another currency was the installation's; None where it could not be read."""
+    keys: Sequence[str | None] = ()
+    """The keys that these make."""
+    first_key: str = ""
+    """That of its first attempt: one under which it was asked before, else the first."""
     attempt: int = 1
     """Raised where the attempts before provably never left this machine."""
+
+    def take_keys(self, seen: Occurrences) -> None:
+        """Make its keys. Equal lines of one file are as many advances: `seen` counts them."""
+        self.keys = keys_of(KEY_PREFIX, self.digests, seen)
+        self.first_key = self.keys[0] or ""
 
     @property
     def key(self) -> str:
         """Give the idempotency key that the line is asked under."""
-        again = f".{self.attempt}" if self.attempt > 1 else ""
-        return f"{KEY_PREFIX}.{self.content}.{self.occurrence}{again}"
+        assert self.first_key, "its keys were taken"
+        return f"{self.first_key}.{self.attempt}" if self.attempt > 1 else self.first_key
 
 
-def parse_line(line: CsvLine, secrets: Secrets, currency: str) -> AdvanceLine:
-    """Read one line; `currency` is that of amounts that name none.
+def parse_line(
+    line: CsvLine, secrets: Secrets, currency: str, others: Sequence[str] = ()
+) -> AdvanceLine:
+    """Read one line; `currency` is that of amounts that name none, `others` were it before.
 
     The key is made of what is asked and not of the line's place, so that a file may be sorted,
     split or added to. Names and addresses are no part of it: putting a name right pays nothing.
@@ -80,6 +103,19 @@ def parse_line(line: CsvLine, secrets: Secrets, currency: str) -> AdvanceLine:
     """
     if line.refusal is not None:
         raise Refused(line.refusal)
+    parsed = _parse(line, secrets, currency)
+    parsed.digests += (_digest_under(line, secrets, other) for other in others)
+    return parsed
+
+
+def _digest_under(line: CsvLine, secrets: Secrets, currency: str) -> str | None:
+    try:
+        return _parse(line, secrets, currency).digests[0]
+    except Refused:
+        return None
+
+
+def _parse(line: CsvLine, secrets: Secrets, currency: str) -> AdvanceLine:
     values = line.values
     require_columns(values, COLUMNS.required)
     number = read_column("bank_account", normalise_number, values["bank_account"])
@@ -95,8 +131,9 @@ def parse_line(line: CsvLine, secrets: Secrets, currency: str) -> AdvanceLine:
         effective_on=read_day(values, "effective_on"),
         is_import=True,
     )
-    content = digest_of([asked, read_text(values, "reference", REFERENCE_LONGEST)])
-    return AdvanceLine(line.number, asked, _account(values, number, asked.number_hash), content)
+    keyed = fields_of(asked, _KEYED)
+    digest = digest_of([keyed, read_text(values, "reference", REFERENCE_LONGEST)])
+    return AdvanceLine(line.number, asked, _account(values, number, asked.number_hash), [digest])
 
 
 def _account(values: Mapping[str, str], number: str, number_hash: str) -> WantedAccount | None:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from pydantic_core import from_json
 
 from tallybook.advances.operations.begin import BeginAdvanceOperation
+from tallybook.advances.queries import list_currencies
 from tallybook.advances.tasks.import_lines import COLUMNS, AdvanceLine, parse_line
 from tallybook.advances.tasks.perform import AdvanceContext
 from tallybook.ambient.liveness import this_process
@@ -32,6 +33,7 @@ from tallybook.wire.line_import import (
     LineCounts,
     Tally,
     WhenRefused,
+    find_asked,
     find_replies,
     in_parts,
 )
@@ -80,9 +82,16 @@ async def import_advances(
     """
     reader = CsvReader(stream, COLUMNS)
     await expire_intents(context)
+    others = await asyncio.to_thread(_other_currencies, context)
     with Occurrences() as seen:
-        work = _Import(context, seen, progress, when_refused)
+        work = _Import(context, others, seen, progress, when_refused)
         return await work.run(reader)
+
+
+def _other_currencies(context: AdvanceContext) -> list[str]:
+    """List what the installation's currency can have been at imports before."""
+    with context.database.reader() as connection:
+        return [each for each in list_currencies(connection) if each != context.currency]
 
 
 class _Import:
@@ -91,12 +100,14 @@ class _Import:
     def __init__(
         self,
         context: AdvanceContext,
+        others: Sequence[str],
         seen: Occurrences,
         progress: Progress,
         when_refused: WhenRefused | None,
     ) -> None:
         self._context = context
         self._operation = BeginAdvanceOperation(context.advance_terms, this_process())
+        self._others = others
         self._seen = seen
         self._summary = ImportSummary()
         self._tally = Tally(self._summary, progress, when_refused)
@@ -125,6 +136,7 @@ class _Import:
         if self._is_cut_off:
             self._count_not_tried(len(parsed))
             return
+        await self._recognise(parsed)
         fresh = await self._registered(await self._without_known(parsed))
         while fresh and self._tally.stopped is None:
             # Until one call got through, it takes few to see that none does.
@@ -134,12 +146,21 @@ class _Import:
 
     def _parse(self, line: CsvLine) -> AdvanceLine | None:
         try:
-            parsed = parse_line(line, self._context.secrets, self._context.currency)
+            parsed = parse_line(line, self._context.secrets, self._context.currency, self._others)
         except Refused as refused:
             self._tally.refuse(line.number, refused.refusal)
             return None
-        parsed.occurrence = self._seen.count(bytes.fromhex(parsed.content))
+        parsed.take_keys(self._seen)
         return parsed
+
+    async def _recognise(self, lines: Sequence[AdvanceLine]) -> None:
+        """Take lines that were asked before under another currency for what they were then."""
+        if not self._others:
+            return
+        before = await find_asked(self._context, [line.keys for line in lines])
+        for line, stored in zip(lines, before, strict=True):
+            if stored is not None:
+                line.first_key = stored.key
 
     async def _without_known(self, lines: Sequence[AdvanceLine]) -> list[AdvanceLine]:
         """Count the lines that an import before has brought in; give the others, in order."""

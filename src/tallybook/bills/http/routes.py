@@ -48,7 +48,7 @@ from tallybook.bills.views import (
     show_transaction,
 )
 from tallybook.kernel.calendar import business_date
-from tallybook.kernel.money import parse_amount
+from tallybook.kernel.money import parse_amount, said_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.calls import Call, body_id, path_id, query_id
 from tallybook.wire.context import Context, InContext
@@ -91,7 +91,9 @@ def _add_messages(router: Router) -> None:
             take_message(message, intake, context, f"{place}." if isinstance(body, list) else "")
             for place, message in enumerate(messages)
         )
-        command = RecordMessages(taken, context.settings.currency, is_list=isinstance(body, list))
+        command = RecordMessages(
+            taken, context.settings.currency, is_list=isinstance(body, list), said=()
+        )
         return await call.ask(RECORD_MESSAGES, command)
 
 
@@ -130,6 +132,7 @@ def _add_transactions(router: Router) -> None:
                 number=body.account_number,
                 hash=hashlib.sha256(said.encode()).hexdigest(),
                 installation_currency=settings.currency,
+                said=(said_amount(amount, currency), body.currency),
             ),
         )
 

@@ -34,6 +34,7 @@ from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.money import parse_amount
 from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.writer.hashing import Said, said_of
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 # -- a movement ----------------------------------------------------------------------------------
@@ -57,6 +58,7 @@ class RecordTransaction:
     """What orders it among movements and messages of the same instant."""
     installation_currency: str = field(repr=False, metadata={"hashed": False})
     """Amounts that came without a currency have its decimals, whatever this one is in."""
+    said: Said = said_of("amount_minor", "currency", "on_day", "hash")
 
 
 class RecordTransactionOperation:

@@ -16,6 +16,7 @@ from tallybook.customers.store import CUSTOMERS
 from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
+from tallybook.writer.hashing import Said, said_of
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
@@ -25,12 +26,12 @@ class RecordMessages:
 
     messages: tuple[Taken, ...]
     currency: str
-    """The installation's: amounts that came without one have its decimals. It keeps this name since
-    the hashes of stored idempotency keys hold it."""
+    """The installation's: amounts that came without one have its decimals."""
     is_list: bool
     """Whether a list was sent, so that a list is answered."""
     is_bulk: bool = field(default=False, repr=False, metadata={"hashed": False})
     """Whether the accounts are folded later, by `FoldCustomer`."""
+    said: Said = said_of("currency")
 
 
 class RecordMessagesOperation:

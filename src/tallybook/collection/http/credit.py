@@ -21,7 +21,7 @@ from tallybook.customers.model import BankAccount
 from tallybook.customers.queries import find_customer
 from tallybook.customers.views import BANK_ACCOUNT_PREFIX, CUSTOMER_PREFIX
 from tallybook.kernel.ids import parse_id
-from tallybook.kernel.money import parse_positive_amount
+from tallybook.kernel.money import parse_positive_amount, said_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.wire.calls import Call, path_id
 from tallybook.wire.envelope import COMMAND_IN_SCOPE
@@ -73,12 +73,14 @@ async def apply_customer_credit(call: Call, customer_id: str, body: CreditApplic
     context = collecting(call.context)
     customer = path_id(CUSTOMER_PREFIX, customer_id)
     currency = body.currency or context.currency
+    amount_minor = parse_positive_amount(body.amount, currency)
     asked = CreditUse(
         customer_id=customer,
         subject_id=body.subject_id,
-        amount_minor=parse_positive_amount(body.amount, currency),
+        amount_minor=amount_minor,
         currency=currency,
         reason=body.reason,
+        said=(said_amount(amount_minor, currency), body.currency),
     )
     await read(context, _existing(customer))
     return await call.ask(APPLY_CREDIT, asked)
@@ -109,9 +111,6 @@ async def pay_out_customer_credit(call: Call, customer_id: str, body: CreditPayo
     customer = path_id(CUSTOMER_PREFIX, customer_id)
     currency = body.currency or context.currency
     amount_minor = parse_positive_amount(body.amount, currency)
-    if currency != context.currency:
-        details = {"served": context.currency}
-        raise Refused(Refusal("currency_not_served", param="currency", details=details))
     account = await read(context, _account_of(customer, body.bank_account_id))
     asked = BeginPayout(
         customer_id=customer,
@@ -121,6 +120,8 @@ async def pay_out_customer_credit(call: Call, customer_id: str, body: CreditPayo
         reason=body.reason,
         by=body.by,
         number_sealed=account.number_sealed,
+        served=context.currency,
+        said=(said_amount(amount_minor, currency), body.currency),
     )
     call.scope[COMMAND_IN_SCOPE] = "collection.credit_payout"
     return call.respond(await pay_out_credit(context, asked, key=call.key))

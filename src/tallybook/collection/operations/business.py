@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.processor.model import Action, OperatorItem, Transfer, TransferKind
+from tallybook.writer.hashing import Said, said_of
 from tallybook.writer.model import Command, Decision, Moment, Needs, View
 
 
@@ -32,6 +33,7 @@ class CreditUse:
     amount_minor: int
     currency: str
     reason: str
+    said: Said = said_of("amount_minor", "currency")
 
 
 class Business(Protocol):

@@ -31,6 +31,7 @@ from tallybook.processor.model import (
 from tallybook.processor.port import Direction
 from tallybook.processor.rules import IN_FLIGHT
 from tallybook.processor.store import ITEMS, TRANSFERS
+from tallybook.writer.hashing import Said, said_of
 from tallybook.writer.model import Command, Decision, Event, Moment, Needs, Reply, View
 
 _S = TransferState
@@ -50,6 +51,9 @@ class BeginPayout:
     by: str = "operator"
     number_sealed: bytes = field(default=b"", repr=False, metadata={"hashed": False})
     request_key: str | None = field(default=None, repr=False, metadata={"hashed": False})
+    served: str | None = field(default=None, repr=False, metadata={"hashed": False})
+    """The currency of the Processor, where it is not known to be this one. Source: P1."""
+    said: Said = said_of("amount_minor", "currency")
 
 
 class BeginPayoutOperation:
@@ -74,6 +78,9 @@ class BeginPayoutOperation:
         self, view: View, command: BeginPayout, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
         """Pay out no more than there is, and for one item only once."""
+        if command.served is not None and command.currency != command.served:
+            details = {"served": command.served}
+            return Refusal("currency_not_served", param="currency", details=details)
         item = view.row(ITEMS, command.item_id) if command.item_id is not None else None
         if item is not None and not item.is_open:
             return Refusal("operator_item_resolved")

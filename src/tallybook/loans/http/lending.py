@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from tallybook.customers.queries import find_customer
 from tallybook.customers.views import BANK_ACCOUNT_PREFIX, CUSTOMER_PREFIX
-from tallybook.kernel.money import parse_positive_amount
+from tallybook.kernel.money import parse_positive_amount, said_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.loans import queries
 from tallybook.loans.http.fields import AsOf, Rate, day_of, known, lending
@@ -101,16 +101,16 @@ class NewLoan(Body):
 async def create_loan(call: Call, body: NewLoan) -> Response:
     """Make a loan; its schedule comes back."""
     context = lending(call.context)
-    currency = body.currency or context.settings.currency
+    served = context.settings.currency
+    currency = body.currency or served
     account = body.bank_account_id
-    if body.collection is Collection.AUTO_DEBIT and currency != context.settings.currency:
-        details = {"served": context.settings.currency}
-        raise Refused(Refusal("currency_not_served", param="currency", details=details))
+    customer_id = body_id(
+        CUSTOMER_PREFIX, body.customer_id, param="customer_id", code="customer_not_found"
+    )
+    principal_minor = parse_positive_amount(body.principal, currency, param="principal")
     asked = CreateLoan(
-        customer_id=body_id(
-            CUSTOMER_PREFIX, body.customer_id, param="customer_id", code="customer_not_found"
-        ),
-        principal_minor=parse_positive_amount(body.principal, currency, param="principal"),
+        customer_id=customer_id,
+        principal_minor=principal_minor,
         interest_rate=read_rate(body.interest_rate),
         installments=body.installments,
         currency=currency,
@@ -127,6 +127,13 @@ async def create_loan(call: Call, body: NewLoan) -> Response:
         ),
         reference=None if body.reference is None else clean_reference(body.reference),
         hold_days=context.loan_terms.hold_days,
+        served=served if body.collection is Collection.AUTO_DEBIT else None,
+        said=(
+            said_amount(principal_minor, currency),
+            body.currency,
+            body.payment_policy,
+            body.delinquent_after,
+        ),
     )
     return await call.ask(CREATE_LOAN, asked)
 

@@ -16,7 +16,6 @@ from tallybook.loans.model import (
     DEBIT_METHOD,
     Loan,
     Payment,
-    PaymentPolicy,
     PaymentStatus,
 )
 from tallybook.loans.operations.crediting import APPLY_LOAN_CREDIT, ApplyLoanCredit
@@ -28,9 +27,8 @@ from tallybook.loans.operations.debiting import (
     unsent_of,
 )
 from tallybook.loans.operations.draft import Draft, loan_needs, open_draft
-from tallybook.loans.operations.paying import put_received, reserved_rows
+from tallybook.loans.operations.paying import choose_row, put_received
 from tallybook.loans.operations.reversing import take_back
-from tallybook.loans.rules.paying import amount_of, cover, is_row_paid, tally
 from tallybook.loans.store import PAYMENT_BY_TRANSFER
 from tallybook.loans.views import LOAN_PREFIX
 from tallybook.processor.model import Action, ItemKind, OperatorItem, Transfer, TransferState
@@ -114,32 +112,11 @@ def _made_on(loan: Loan, transfer: Transfer, today: date) -> date:
 
 
 def _row_of(view: View, draft: Draft, transfer: Transfer, moment: Moment) -> int | None:
-    """Choose the row of an exact payment: the debit's own, else the oldest unpaid one like it.
-
-    None where there is none: what was collected is credit then.
-    """
-    loan = draft.loan
-    if loan.payment_policy is PaymentPolicy.FLEXIBLE:
-        return None
-    terms = loan.terms
-    rows = view.rows(INSTALLMENTS_OF, loan.id)
+    """Choose the row of what a debit collected: its own, else as `choose_row` does."""
+    rows = view.rows(INSTALLMENTS_OF, draft.loan.id)
     own = next((by_root(rows)(row) for row in rows if row.id == transfer.installment_id), None)
-    paid = [each for each in draft.payments if each.status is PaymentStatus.PAID]
-    sums = replace(tally(paid, moment.today), kept_minor=loan.kept_minor, came_minor=None)
-    coverage = cover(terms, sums)
-    taken = reserved_rows(draft) | (rows_in_flight(view, loan) - {own})
-    wanted = [own] if own is not None else []
-    wanted += range(1, terms.installments + 1)
-    return next(
-        (
-            number
-            for number in wanted
-            if number not in taken
-            and not is_row_paid(terms, coverage, number)
-            and amount_of(terms, number) == transfer.amount_minor
-        ),
-        None,
-    )
+    in_flight = rows_in_flight(view, draft.loan) - {own}
+    return choose_row(draft, own, transfer.amount_minor, in_flight, moment)
 
 
 def _tell_excess(draft: Draft, transfer: Transfer, moment: Moment, ids: Ids) -> None:

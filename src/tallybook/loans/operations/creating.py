@@ -24,6 +24,7 @@ from tallybook.loans.rules.schedule import interest_of
 from tallybook.loans.rules.terms import check_terms
 from tallybook.loans.store import DELINQUENT_LOANS_OF, LOAN_BY_REFERENCE
 from tallybook.loans.views import LOAN_PREFIX, loan_view
+from tallybook.writer.hashing import Said, said_of
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
 
 
@@ -50,6 +51,9 @@ class CreateLoan:
     is_import: bool = False
     hold_days: int = field(default=30, repr=False, metadata={"hashed": False})
     """The installation's, for its debits. Source: A9."""
+    served: str | None = field(default=None, repr=False, metadata={"hashed": False})
+    """The currency of the Processor: debits are made in no other. Source: P1."""
+    said: Said = said_of("principal_minor", "currency", "payment_policy", "delinquent_after")
 
 
 class CreateLoanOperation:
@@ -75,6 +79,9 @@ class CreateLoanOperation:
         self, view: View, command: CreateLoan, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
         """Make the loan, unless its terms make no schedule or its customer may take on nothing."""
+        if command.served is not None and command.currency != command.served:
+            details = {"served": command.served}
+            return Refusal("currency_not_served", param="currency", details=details)
         customer = view.row(CUSTOMERS, command.customer_id)
         if customer is None:
             return Refusal("customer_not_found", param="customer_id")

@@ -16,7 +16,7 @@ from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.loans.model import Payment, PaymentPolicy, PaymentStatus
 from tallybook.loans.operations.debiting import replan_debits, rows_in_flight
 from tallybook.loans.operations.draft import Draft, loan_needs, open_draft, put_payment
-from tallybook.loans.rules.paying import cover, tally
+from tallybook.loans.rules.paying import Coverage, amount_of, cover, is_row_paid, tally
 from tallybook.loans.rules.terms import check_method, check_payment, check_payment_date
 from tallybook.loans.views import payment_view
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
@@ -83,14 +83,45 @@ def accept(
     )
     if refusal is not None:
         return refusal
-    paid = [each for each in draft.payments if each.status is PaymentStatus.PAID]
-    sums = replace(tally(paid, moment.today), kept_minor=loan.kept_minor, came_minor=None)
-    coverage = cover(loan.terms, sums)
     reserved = reserved_rows(draft) | rows_in_flight(view, loan)
+    coverage = _coverage(draft, moment)
     number = check_payment(loan, coverage, reserved, amount_minor, command.installment_number)
     if isinstance(number, Refusal):
         return number
     return _new_payment(draft, command, amount_minor, status, number, moment, ids)
+
+
+def choose_row(
+    draft: Draft, own: int | None, amount_minor: int, in_flight: frozenset[int], moment: Moment
+) -> int | None:
+    """Choose the row of money that is there: its own, else the oldest unpaid one of its amount.
+
+    None where there is none, and where payments are flexible: what no row takes is credit.
+    Units: minor units.
+    """
+    loan, terms = draft.loan, draft.loan.terms
+    if loan.payment_policy is PaymentPolicy.FLEXIBLE:
+        return None
+    coverage = _coverage(draft, moment)
+    taken = reserved_rows(draft) | in_flight
+    return next(
+        (
+            number
+            for number in (*(() if own is None else (own,)), *range(1, terms.installments + 1))
+            if number not in taken
+            and not is_row_paid(terms, coverage, number)
+            and amount_of(terms, number) == amount_minor
+        ),
+        None,
+    )
+
+
+def _coverage(draft: Draft, moment: Moment) -> Coverage:
+    """Tell what the payments that stand cover."""
+    loan = draft.loan
+    paid = [each for each in draft.payments if each.status is PaymentStatus.PAID]
+    sums = replace(tally(paid, moment.today), kept_minor=loan.kept_minor, came_minor=None)
+    return cover(loan.terms, sums)
 
 
 def reserved_rows(draft: Draft) -> frozenset[int]:

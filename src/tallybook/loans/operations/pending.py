@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import field
 
 from tallybook.kernel.frozen import frozen, replace
-from tallybook.kernel.ids import Ids
+from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.refusal import Refusal
 from tallybook.loans.model import Loan, Payment, PaymentPolicy, PaymentStatus
-from tallybook.loans.operations.debiting import replan_debits
+from tallybook.loans.operations.debiting import replan_debits, rows_in_flight
 from tallybook.loans.operations.draft import Draft, loan_needs, open_draft, put_payment
-from tallybook.loans.operations.paying import MakePayment, accept, receive
+from tallybook.loans.operations.paying import MakePayment, accept, choose_row, receive
 from tallybook.loans.store import PAYMENT_BY_ID
-from tallybook.loans.views import payment_view
+from tallybook.loans.views import PAYMENT_PREFIX, payment_view
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
 
 
@@ -158,5 +158,49 @@ def _is_told_again(before: Payment, command: SettlePayment) -> bool:
     )
 
 
+@frozen
+class ReceiveAfterAll:
+    """That a gateway took the money of a payment which somebody settled as failed meanwhile."""
+
+    loan_id: str
+    payment_id: str
+    reference: str | None = None
+
+
+class ReceiveAfterAllOperation:
+    """Records the money as a payment of its own: what was settled stays as it is.
+
+    Money that was received is never turned away (L5). Another payment may have its row by then.
+    """
+
+    name = "loans.receive_after_all"
+
+    def needs(self, command: ReceiveAfterAll, seen: View) -> Needs:
+        """Lock the loan; read the payment."""
+        needs = loan_needs(command.loan_id, seen)
+        return replace(needs, read=(*needs.read, (PAYMENT_BY_ID, command.payment_id)))
+
+    def decide(self, view: View, command: ReceiveAfterAll, moment: Moment, ids: Ids) -> Decision:
+        """Take the money for its row, the next one of its amount, or as credit."""
+        draft = open_draft(view, command.loan_id)
+        failed = view.one(PAYMENT_BY_ID, command.payment_id)
+        assert draft is not None, "what was begun has a loan"
+        assert failed is not None, "what was begun is on record"
+        own, in_flight = failed.installment_number, rows_in_flight(view, draft.loan)
+        payment = replace(
+            failed,
+            id=ids.fresh(),
+            sequence=draft.loan.payments_count + 1,
+            status=PaymentStatus.PAID,
+            installment_number=choose_row(draft, own, failed.amount_minor, in_flight, moment),
+            reference=command.reference,
+            reason=f"{show_id(PAYMENT_PREFIX, failed.id)} had failed, and was paid after all",
+            received_at=moment.now,
+            settled_at=moment.now,
+        )
+        return receive(view, draft, None, payment, moment, ids)
+
+
 BEGIN_PAYMENT = BeginPaymentOperation()
 SETTLE_PAYMENT = SettlePaymentOperation()
+RECEIVE_AFTER_ALL = ReceiveAfterAllOperation()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tallybook.customers.tasks import Person, read_person
-from tallybook.kernel.frozen import replace
+from tallybook.kernel.frozen import frozen, replace
 from tallybook.kernel.money import currency_decimals, parse_positive_amount, plain_amount
-from tallybook.loans.model import Interval, LoanTerms
+from tallybook.kernel.refusal import Refused
+from tallybook.loans.model import Interval, PaymentPolicy
 from tallybook.loans.operations.creating import CreateLoan
 from tallybook.loans.operations.paying import MakePayment
 from tallybook.loans.rules.terms import (
@@ -50,6 +52,34 @@ PAYMENT_COLUMNS = CsvColumns(
 
 PAYMENT_REFERENCE_LONGEST = 255
 
+LOAN_KEYED = (
+    "customer_id",
+    "principal_minor",
+    "interest_rate",
+    "installments",
+    "currency",
+    "interval",
+    "start_on",
+    "rounding_unit",
+    "payment_policy",
+    "delinquent_after",
+    "collection",
+    "bank_account_id",
+    "reference",
+    "is_import",
+    "hold_days",
+)
+PAYMENT_KEYED = (
+    "loan_id",
+    "amount",
+    "method",
+    "effective_on",
+    "installment_number",
+    "reference",
+    "is_import",
+)
+"""What the keys of lines are made of, in this order."""
+
 
 @dataclass(slots=True)
 class LoanLine:
@@ -59,18 +89,42 @@ class LoanLine:
     person: Person
     asked: CreateLoan
     """Without its customer, who may not be on record yet."""
+    under_others: Sequence[CreateLoan | None] = ()
+    """What it asked under other settings; None where it could not be read."""
 
 
-def read_loan(line: CsvLine, currency: str, terms: LoanTerms) -> LoanLine:
-    """Read one line; `currency` and `terms` are for what it does not say itself.
+@frozen
+class Unsaid:
+    """What settings say of a loan whose line does not."""
+
+    currency: str
+    payment_policy: PaymentPolicy
+    delinquent_after: int
+
+
+def read_loan(line: CsvLine, unsaid: Unsaid, others: Sequence[Unsaid] = ()) -> LoanLine:
+    """Read one line; `others` are what settings said at other times.
 
     Raises: Refused, with the column as its `param`.
     """
+    read = _read_loan(line, unsaid)
+    read.under_others = [_asked_under(line, other) for other in others]
+    return read
+
+
+def _asked_under(line: CsvLine, unsaid: Unsaid) -> CreateLoan | None:
+    try:
+        return _read_loan(line, unsaid).asked
+    except Refused:
+        return None
+
+
+def _read_loan(line: CsvLine, unsaid: Unsaid) -> LoanLine:
     values = line.values
     require_columns(values, LOAN_COLUMNS.required)
     person = read_person(values)
     assert person is not None, "the e-mail address is required"
-    money = values.get("currency", currency).upper()
+    money = values.get("currency", unsaid.currency).upper()
     currency_decimals(money)
     reference = values.get("reference")
     asked = CreateLoan(
@@ -82,9 +136,9 @@ def read_loan(line: CsvLine, currency: str, terms: LoanTerms) -> LoanLine:
         interval=read_choice(values, "interval", Interval.WEEKLY),
         start_on=read_day(values, "start_on"),
         rounding_unit=read_count(values, "rounding_unit", 1, ROUNDING_UNIT_MAX),
-        payment_policy=read_choice(values, "payment_policy", terms.payment_policy),
+        payment_policy=read_choice(values, "payment_policy", unsaid.payment_policy),
         delinquent_after=read_count(
-            values, "delinquent_after", terms.delinquent_after, DELINQUENT_AFTER_MAX
+            values, "delinquent_after", unsaid.delinquent_after, DELINQUENT_AFTER_MAX
         ),
         reference=None if reference is None else clean_reference(reference),
         is_import=True,

@@ -14,12 +14,15 @@ from tallybook.kernel.refusal import Refusal
 from tallybook.loans.model import LoanTerms
 from tallybook.loans.operations.creating import CREATE_LOAN, CreateLoan
 from tallybook.loans.operations.paying import MAKE_PAYMENT, MakePayment
-from tallybook.loans.queries import find_by_references, find_existing
+from tallybook.loans.queries import find_by_references, find_existing, list_terms
 from tallybook.loans.tasks.import_lines import (
     LOAN_COLUMNS,
+    LOAN_KEYED,
     PAYMENT_COLUMNS,
+    PAYMENT_KEYED,
     LoanLine,
     PaymentLine,
+    Unsaid,
     read_loan,
     read_payment,
 )
@@ -29,6 +32,7 @@ from tallybook.wire.line_import import (
     AddedCounts,
     ImportContext,
     WhenRefused,
+    fields_of,
     import_lines,
 )
 from tallybook.writer.model import Operation
@@ -55,9 +59,14 @@ async def import_loans(
     Raises: Refused `file_malformed`, `shutting_down`; Stopped.
     """
     reader = CsvReader(stream, LOAN_COLUMNS)
-    return await import_lines(
-        context, _Loans(context), reader, progress=progress, when_refused=when_refused
-    )
+    loans = _Loans(context, await asyncio.to_thread(_find_terms, context))
+    return await import_lines(context, loans, reader, progress=progress, when_refused=when_refused)
+
+
+def _find_terms(context: TakeOverContext) -> list[Unsaid]:
+    """Find what the settings of earlier imports can have been: a loan of each line has them."""
+    with context.database.reader() as connection:
+        return [Unsaid(*each) for each in list_terms(connection)]
 
 
 async def import_payments(
@@ -83,20 +92,26 @@ class _Loans:
     key_prefix = "import.loans"
     operation: Operation[Any] = CREATE_LOAN
 
-    def __init__(self, context: TakeOverContext) -> None:
+    def __init__(self, context: TakeOverContext, known: Sequence[Unsaid]) -> None:
+        terms = context.loan_terms
         self._context = context
+        self._unsaid = Unsaid(context.currency, terms.payment_policy, terms.delinquent_after)
+        self._others = [each for each in known if each != self._unsaid]
 
     def read(self, line: CsvLine) -> LoanLine:
         """Read one line. Raises: Refused."""
-        return read_loan(line, self._context.currency, self._context.loan_terms)
+        return read_loan(line, self._unsaid, self._others)
 
     async def find(self, lines: Sequence[LoanLine]) -> Sequence[None]:
         """Find nothing: a loan names only its customer, who may be new."""
         return [None] * len(lines)
 
-    def content(self, line: LoanLine) -> Sequence[object]:
+    def contents(self, line: LoanLine) -> Sequence[Sequence[object] | None]:
         """Give what a line asks. A borrower is known by the address; names are no part of it."""
-        return [line.person.email_folded, line.asked]
+        return [
+            None if asked is None else [line.person.email_folded, fields_of(asked, LOAN_KEYED)]
+            for asked in (line.asked, *line.under_others)
+        ]
 
     async def register(self, lines: Sequence[LoanLine]) -> Sequence[Refusal | None]:
         """Register the customers that are new."""
@@ -147,9 +162,9 @@ class _Payments:
             found = find_by_references(connection, [name for name in named if name not in ids])
         return found | {name: ident for name, ident in ids.items() if ident in there}
 
-    def content(self, line: PaymentLine) -> Sequence[object]:
-        """Give what a line asks."""
-        return [line.asked]
+    def contents(self, line: PaymentLine) -> Sequence[Sequence[object]]:
+        """Give what a line asks. The loan has its currency; no setting says anything of it."""
+        return [[fields_of(line.asked, PAYMENT_KEYED)]]
 
     async def register(self, lines: Sequence[PaymentLine]) -> Sequence[None]:
         """Register nothing."""

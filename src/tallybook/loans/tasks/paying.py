@@ -19,8 +19,10 @@ from tallybook.loans.model import Loan, Payment, PaymentStatus
 from tallybook.loans.operations.paying import MakePayment
 from tallybook.loans.operations.pending import (
     BEGIN_PAYMENT,
+    RECEIVE_AFTER_ALL,
     SETTLE_PAYMENT,
     BeginPayment,
+    ReceiveAfterAll,
     SettlePayment,
 )
 from tallybook.loans.queries import find_loan, list_payments_of, list_unanswered
@@ -70,6 +72,7 @@ async def pay_through_gateway(
 
     Whoever asked may go away: what was begun is finished. A copy with the same key waits. Where
     somebody settled it first, the answer is the payment as they did: it is on record all the same.
+    Where they said that it failed and the gateway took it, the answer is the payment that it is.
     Where this process dies in between, the payment stays pending until somebody settles it, and
     the reply says so (`answer_abandoned`).
 
@@ -99,7 +102,13 @@ async def _pay(context: GatewayContext, asked: MakePayment, key: str | None) -> 
     if outcome.refusal is None:
         return Outcome(201, outcome.body)
     # Somebody else has said what became of it. To refuse would be to ask for another payment.
-    if _contradicts(answer, outcome.refusal.details.get("status")):
+    settled_as = outcome.refusal.details.get("status")
+    if answer.status is PaymentStatus.PAID and settled_as == PaymentStatus.FAILED:
+        taken = ReceiveAfterAll(loan.id, payment.id, answer.reference)
+        receiving = [Command(RECEIVE_AFTER_ALL, taken, f"gateway.{payment.id}")]
+        (outcome,) = await record_surely(context.door, receiving, [told], in_bulk=False)
+        return outcome
+    if answer.status is PaymentStatus.FAILED and settled_as == PaymentStatus.PAID:
         _log.error("a payment was settled otherwise than its gateway says", extra=told)
     if key is not None:
         return await _wait(context, command)
@@ -124,12 +133,6 @@ async def _ask(context: GatewayContext, payment: Payment, loan: Loan) -> Charged
     except Exception:  # noqa: BLE001 - whatever broke, nobody knows what came of it
         _log.exception("the gateway gave no answer")
         return Charged(PaymentStatus.PENDING, reason="the gateway gave no answer")
-
-
-def _contradicts(answer: Charged, settled_as: object) -> bool:
-    was_paid = settled_as in (PaymentStatus.PAID, PaymentStatus.REVERSED)
-    is_news = answer.status is not PaymentStatus.PENDING
-    return is_news and was_paid is not (answer.status is PaymentStatus.PAID)
 
 
 def _read(context: GatewayContext, loan_id: str, payment_id: str) -> Outcome:

@@ -9,7 +9,7 @@ from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
-from tallybook.kernel.money import parse_amount
+from tallybook.kernel.money import parse_amount, said_amount
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.retail.http.fields import Percent, path_number, terms_of
 from tallybook.retail.model import CounterTerms
@@ -95,17 +95,19 @@ def _change_product(terms: CounterTerms) -> ChangeProductOperation:
 async def create_product(call: Call, body: NewProduct) -> Response:
     """Add a product to the catalogue."""
     currency = body.currency or call.context.settings.currency
+    price_minor = read_price(body.price, currency)
     return await call.ask(
         _add_product(terms_of(call.context)),
         AddProduct(
             name=clean_product_name(body.name),
             sku=None if body.sku is None else clean_sku(body.sku),
             stock=body.stock,
-            price_minor=read_price(body.price, currency),
+            price_minor=price_minor,
             tax_ppm=tax_ppm_of(body.tax_percent),
             tax_inclusive=body.tax_inclusive,
             oversell_limit=body.oversell_limit,
             currency=currency,
+            said=(said_amount(price_minor, currency), body.currency),
         ),
     )
 

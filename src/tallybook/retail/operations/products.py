@@ -22,6 +22,7 @@ from tallybook.retail.store import (
     STOCK_MOVEMENTS,
 )
 from tallybook.retail.views.answers import show_product
+from tallybook.writer.hashing import Said, said_of
 from tallybook.writer.model import Decision, Event, Index, Moment, Needs, Reply, View
 
 
@@ -37,6 +38,7 @@ class AddProduct:
     tax_inclusive: bool
     oversell_limit: int
     currency: str
+    said: Said = said_of("price_minor", "currency")
 
 
 class AddProductOperation:
