@@ -32,6 +32,12 @@ def test_a_key_is_made_used_replaced_and_revoked(tmp_path: Path) -> None:
     assert replaced.stdout.splitlines()[0] != text
     assert run("keys", "revoke", ident[0], cwd=tmp_path).returncode == 0
     assert "revoked" in run("keys", "list", cwd=tmp_path).stdout
+    twin = run("keys", "create", "till", "--scope", "operate", cwd=tmp_path)
+    assert (twin.returncode, "tallybook keys rotate key_" in twin.stderr) == (3, True)
+    after = run("keys", "rotate", ident[0], cwd=tmp_path)
+    assert (after.returncode, "has ended, and stays so" in after.stdout) == (0, True)
+    other = run("keys", "create", "till", "--new-client", cwd=tmp_path)
+    assert other.returncode == 0, other.stderr
     refused = run("keys", "revoke", "key_nonsense", cwd=tmp_path)
     assert (refused.returncode, "api_key_not_found" in refused.stderr) == (3, True)
 

@@ -14,8 +14,10 @@ from tallybook.access.operations import REVOKE_KEY, RevokeKey
 from tallybook.access.queries import list_keys
 from tallybook.access.rules import KEY_BYTES
 from tallybook.access.tasks import make_key, rotate_key
+from tallybook.access.views import KEY_PREFIX
 from tallybook.ambient.fresh import fresh_secret
 from tallybook.entrypoints.api import make_routes
+from tallybook.kernel.ids import show_id
 from tallybook.writer.model import Command
 from tests.serving import Answer, Client, Served, serve_book, wait_until
 
@@ -116,7 +118,8 @@ def test_every_route_has_a_row() -> None:
 
 
 def a_key(served: Served, scope: Scope, name: str = "test") -> tuple[str, str]:
-    text, outcome = make_key(served.parts.door, fresh_secret(KEY_BYTES), name, scope)
+    secret = fresh_secret(KEY_BYTES)
+    text, outcome = make_key(served.parts.door, secret, name, scope, is_new_client=True)
     assert outcome.status == 201
     return text, outcome.value.id
 
@@ -323,6 +326,34 @@ def test_a_request_key_belongs_to_the_client_and_outlives_its_api_key(
     served.parts.clock.advance(hours=1)
     assert served.get("/api/v1/customers", headers=with_key(first)).status == 401
     assert served.get("/api/v1/customers", headers=with_key(second)).status == 200
+
+
+def test_a_client_whose_key_was_revoked_goes_on_as_the_same_client(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    see_at_once(monkeypatch)
+    door = served.parts.door
+    leaked, ident = a_key(served, Scope.OPERATE, "till-1")
+    made = served.post("/api/v1/customers", ASHA, key="order-77", headers=with_key(leaked))
+    assert made.status == 201
+    door.ask_now(Command(REVOKE_KEY, RevokeKey(ident)))
+    # Another client of its name would do again what it asks again: nobody makes one unknowingly.
+    _, outcome = make_key(door, fresh_secret(KEY_BYTES), "till-1", Scope.OPERATE)
+    assert outcome.refusal is not None
+    assert outcome.refusal.code == "client_name_taken"
+    assert outcome.refusal.details == {"key_id": show_id(KEY_PREFIX, ident)}
+    for hours in (0, 30):
+        served.parts.clock.advance(hours=hours)
+        text, outcome = rotate_key(door, fresh_secret(KEY_BYTES), ident, timedelta(hours=1))
+        assert outcome.status == 201
+        again = served.post("/api/v1/customers", ASHA, key="order-77", headers=with_key(text))
+        assert (again.status, again.body) == (201, made.body)
+        assert again.headers["idempotency-replayed"] == "true"
+    assert served.get("/api/v1/customers", headers=with_key(leaked)).code == "api_key_invalid"
+    _, outcome = make_key(
+        door, fresh_secret(KEY_BYTES), "till-1", Scope.OPERATE, is_new_client=True
+    )
+    assert outcome.status == 201
 
 
 def test_only_a_hash_is_kept_and_when_a_key_was_last_used(

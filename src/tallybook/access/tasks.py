@@ -116,11 +116,18 @@ class KeyRing:
 
 
 def make_key(
-    door: Door, secret: bytes, name: str, scope: Scope, expires_at: datetime | None = None
+    door: Door,
+    secret: bytes,
+    name: str,
+    scope: Scope,
+    expires_at: datetime | None = None,
+    *,
+    is_new_client: bool = False,
 ) -> tuple[str, Outcome]:
     """Make a key; gives its text, which nobody can read again, and the outcome."""
     text = write_key(secret)
-    asked = CreateKey(name, scope, KeyText(hash_key(text), hint_of(text)), expires_at)
+    shown = KeyText(hash_key(text), hint_of(text))
+    asked = CreateKey(name, scope, shown, expires_at, is_new_client)
     return text, door.ask_now(Command(CREATE_KEY, asked))
 
 
