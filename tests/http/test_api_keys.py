@@ -382,7 +382,10 @@ def test_a_page_from_elsewhere_gets_nothing_out_of_a_browser_on_this_machine(
     for headers, code in (
         ({"Host": "evil.example"}, "host_not_served"),
         ({"Host": "evil.example:8000"}, "host_not_served"),
+        ({"Host": "[::1"}, "host_not_served"),
+        ({"Host": "[zz]"}, "host_not_served"),
         ({"Origin": "https://evil.example"}, "origin_not_allowed"),
+        ({"Origin": "http://[x"}, "origin_not_allowed"),
         ({"Origin": "null"}, "origin_not_allowed"),
         ({"Sec-Fetch-Site": "cross-site"}, "origin_not_allowed"),
     ):
