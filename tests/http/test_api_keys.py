@@ -1,7 +1,10 @@
 """Every route against every kind of key; what a key is scoped to; who is let in without one."""
 
 import re
+import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 import pytest
 
 from tallybook.access import tasks as access_tasks
-from tallybook.access.model import Scope
+from tallybook.access.model import ApiKey, Scope
 from tallybook.access.operations import REVOKE_KEY, RevokeKey
 from tallybook.access.queries import list_keys
 from tallybook.access.rules import KEY_BYTES
@@ -18,7 +21,8 @@ from tallybook.access.views import KEY_PREFIX
 from tallybook.ambient.fresh import fresh_secret
 from tallybook.entrypoints.api import make_routes
 from tallybook.kernel.ids import show_id
-from tallybook.writer.model import Command
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.writer.model import Command, Outcome
 from tests.serving import Answer, Client, Served, serve_book, wait_until
 
 READ, OPERATE, MONEY = "read", "operate", "money"
@@ -363,16 +367,62 @@ def test_only_a_hash_is_kept_and_when_a_key_was_last_used(
     text, _ = a_key(served, Scope.READ)
     for _ in range(3):
         assert served.get("/api/v1/customers", headers=with_key(text)).status == 200
+    wait_until(lambda: only_key(served).last_used_at == served.parts.clock.now(), 20)
+    key = only_key(served)
+    assert served.get("/api/v1/customers", headers=with_key(text)).status == 200
     with served.parts.database.reader() as connection:
-        (key,) = list_keys(connection)
         events = connection.exec_driver_sql(
             "SELECT count(*) FROM events WHERE type = 'access.key.used'"
         ).scalar_one()
-    assert key.last_used_at == served.parts.clock.now()
     assert events == 1, "it is noted once an hour"
     assert text[10:] not in repr(key)
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or text[4:].encode() not in file.read_bytes()
+
+
+def only_key(served: Served) -> ApiKey:
+    with served.parts.database.reader() as connection:
+        (key,) = list_keys(connection)
+    return key
+
+
+def test_no_read_waits_until_it_is_noted_that_its_key_was_used(
+    served_on_sqlite: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    see_at_once(monkeypatch)
+    served = served_on_sqlite
+    text, _ = a_key(served, Scope.READ)
+    other = sqlite3.connect(served.parts.database.path or "", isolation_level=None)
+    with closing(other):
+        other.execute("BEGIN IMMEDIATE")  # as a long import has it
+        begun = time.monotonic()
+        for _ in range(4):
+            assert served.get("/api/v1/customers", headers=with_key(text)).status == 200
+        assert time.monotonic() - begun < 3, "one attempt at a write takes five seconds"
+        assert only_key(served).last_used_at is None
+        other.execute("ROLLBACK")
+    wait_until(lambda: only_key(served).last_used_at is not None, 20)
+
+
+@pytest.mark.parametrize("is_raised", [True, False])
+def test_a_note_that_was_refused_is_not_asked_for_again_at_once(
+    served_on_sqlite: Served, monkeypatch: pytest.MonkeyPatch, *, is_raised: bool
+) -> None:
+    see_at_once(monkeypatch)
+    served = served_on_sqlite
+    text, _ = a_key(served, Scope.READ)
+    asked: list[Command] = []
+
+    async def refuse(command: Command) -> Outcome:
+        asked.append(command)
+        if is_raised:
+            raise Refused(Refusal("shutting_down"))
+        return Outcome(503, "{}", Refusal("busy"))
+
+    monkeypatch.setattr(served.parts.door, "ask", refuse)
+    for _ in range(5):
+        assert served.get("/api/v1/customers", headers=with_key(text)).status == 200
+    assert len(asked) == 1
 
 
 def test_a_page_from_elsewhere_gets_nothing_out_of_a_browser_on_this_machine(
