@@ -98,6 +98,10 @@ _IN_ORDER: dict[str, RefusalKind] = {
     "not_found": RefusalKind(404, "There is nothing at this address."),
     "method_not_allowed": RefusalKind(405, "This address does not take that method."),
     "request_malformed": RefusalKind(400, "The request is not one that HTTP allows here."),
+    "head_too_large": RefusalKind(
+        431, "The address and the headers are larger than {limit} bytes."
+    ),
+    "head_too_slow": RefusalKind(408, "The headers took too long to arrive. Send them again."),
     "content_type_unsupported": RefusalKind(
         415,
         "Send the body as application/json (or the type that this call names), as it is: without"
