@@ -150,3 +150,15 @@ def test_a_copy_of_an_older_version_is_not_called_verified(tmp_path: Path) -> No
     assert restored.returncode == 0, restored.stderr
     assert "of version 0005: it could not be verified before" in restored.stdout
     assert run("verify", cwd=tmp_path).returncode == 0
+
+
+def test_a_lost_key_that_sealed_no_account_number_is_replaced_by_command(tmp_path: Path) -> None:
+    begin_book(tmp_path)
+    assert run("run-day", cwd=tmp_path).returncode == 0
+    (tmp_path / "billing-data" / "master.key").unlink()
+    refused = run("run-day", cwd=tmp_path)
+    assert (refused.returncode, "tallybook db forget-key" in refused.stderr) == (4, True)
+    assert not (tmp_path / "billing-data" / "master.key").exists()
+    assert run("db", "forget-key", "--database", "none.db", cwd=tmp_path).returncode == 2
+    assert run("db", "forget-key", cwd=tmp_path).returncode == 0
+    assert run("run-day", cwd=tmp_path).returncode == 0

@@ -76,7 +76,7 @@ def rotate_key(
     ] = 24,
     database: Database = None,
 ) -> None:
-    """Make another key for a client; the old one ends by itself, unless it has ended.
+    """Make another key for a client; the old one ends by itself.
 
     A request sent again with the new key is still the same request. So this is what makes the next
     key after one was revoked, or has expired.

@@ -93,7 +93,7 @@ def show(**given: object) -> None:
 
 @contextmanager
 def _open(given: dict[str, object]) -> Generator[Engine]:
-    engine = Engine.open(load_settings(**given), may_create=False)
+    engine = Engine.open(load_settings(**given), may_create=False, claims_key=False)
     try:
         yield engine
     finally:
