@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tallybook.ambient.surroundings import SettingsError
 from tallybook.customers.operations import CREATE_CUSTOMER, CreateCustomer
 from tallybook.db import migrate
 from tallybook.db.engine import open_database
+from tallybook.entrypoints import daily
+from tallybook.entrypoints.daily import follow_played_days
 from tallybook.entrypoints.engine import DatabaseBehindError, Engine
 from tallybook.entrypoints.library import Tallybook
 from tallybook.entrypoints.master_key import forget_key
@@ -27,7 +30,7 @@ from tallybook.processor.port import TransferOrder
 from tallybook.processor.simulator import SimulatedProcessor
 from tallybook.reports.verify import verify
 from tallybook.writer.model import Command
-from tests.serving import threads_left
+from tests.serving import threads_left, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +124,41 @@ def test_terms_of_advances_are_minor_units(book_url: str, tmp_path: Path) -> Non
     engine = Engine.open(settings)
     assert (engine.advance_terms.min_minor, engine.advance_terms.max_minor) == (1_500, 20_000)
     engine.close()
+
+
+# --- days that are played -------------------------------------------------------------------------
+
+
+def test_a_played_clock_does_not_go_back_at_a_restart(
+    book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = datetime(2026, 11, 26, 20, tzinfo=UTC)
+    monkeypatch.setattr(SystemClock, "now", lambda _: real)
+    with Tallybook(Engine.open(settings_for(book_url, tmp_path / "home"))) as book:
+        book.run_day(date(2026, 12, 5))
+        real += timedelta(hours=8)  # past midnight, and before the next run
+        assert book.engine.clock.today() == date(2026, 12, 6)
+        book.create_customer("Ada", "ada@example.com")
+    with Tallybook(Engine.open(settings_for(book_url, tmp_path / "home"))) as book:
+        assert book.engine.clock.today() == date(2026, 12, 6)
+
+
+def test_a_server_follows_the_days_that_another_process_plays(
+    book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daily, "FOLLOW_SECONDS", 0.01)
+    settings = settings_for(book_url, tmp_path / "home")
+
+    async def follow(engine: Engine, day: date) -> None:
+        following = asyncio.create_task(follow_played_days(engine))
+        await asyncio.to_thread(wait_until, lambda: engine.clock.today() == day, 20)
+        following.cancel()
+
+    with closing(Engine.open(settings)) as server:
+        with Tallybook(Engine.open(settings)) as other:
+            day = other.engine.clock.today() + timedelta(days=9)
+            other.run_day(day)
+        asyncio.run(follow(server, day))
 
 
 # --- the key that account numbers are sealed with -------------------------------------------------

@@ -35,6 +35,7 @@ from tallybook.loans.tasks.gateway import MockGateway
 from tallybook.processor.model import TransferKind
 from tallybook.processor.port import Processor
 from tallybook.processor.sender import Sender
+from tallybook.reports.verify.anchors import last_event_at
 from tallybook.reports.verify.seals import SEALED_SHELVES
 from tallybook.writer.door import Door
 from tallybook.writer.resealing import seal_if_unsealed
@@ -112,7 +113,7 @@ class Engine:
         return self.settings.currency
 
     def go_on_from(self, day: date | None) -> None:
-        """Take a date that was run, or is about to be, for today, where it lies ahead of it.
+        """Take a date that the book has seen, or is about to, for today, where it lies ahead.
 
         Where no money moves days may be played: the clock follows, and with it the simulator.
         """
@@ -164,7 +165,7 @@ class Engine:
                 ids=ids or FreshIds(),
             )
             undo.pop_all()
-        engine.go_on_from(last_date(database))
+        engine.go_on_from(last_date(engine))
         hold_if_restored(engine)
         return engine
 
@@ -251,8 +252,10 @@ def require_book(database: Database) -> None:
         raise NoBookError(database.place)
 
 
-def last_date(database: Database) -> date | None:
-    """Tell the last date that was run, or begun; None where there was none."""
-    with database.reader() as connection:
+def last_date(engine: Engine) -> date | None:
+    """Tell the latest date in a book: that of a run, or on which anything happened."""
+    with engine.database.reader() as connection:
         job = find_job(connection, DAILY)
-    return job and (job.running_on or job.last_finished_on)
+        at = last_event_at(connection)
+    run_on = job and (job.running_on or job.last_finished_on)
+    return max((day for day in (run_on, at and engine.clock.date_of(at)) if day), default=None)

@@ -22,7 +22,7 @@ from tallybook.ambient.settings import Settings
 from tallybook.collection.tasks.sending import expire_intents
 from tallybook.entrypoints import loops
 from tallybook.entrypoints.api import make_app
-from tallybook.entrypoints.daily import make_scheduler
+from tallybook.entrypoints.daily import follow_played_days, make_scheduler
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
 from tallybook.entrypoints.garbage import keep_what_is_loaded
@@ -60,8 +60,10 @@ async def _serve(engine: Engine, listener: socket.socket) -> None:
         with _signals(server, scheduler, engine), _mailing(engine):
             running = asyncio.create_task(scheduler.serve()) if settings.run_enabled else None
             anchoring = asyncio.create_task(keep_anchored(engine))
+            following = asyncio.create_task(follow_played_days(engine))
             await server.serve(sockets=[listener])
             anchoring.cancel()
+            following.cancel()
             if running is not None:
                 await running
             _log.info("the server stops; what waits is written first")
