@@ -162,3 +162,14 @@ def test_a_lost_key_that_sealed_no_account_number_is_replaced_by_command(tmp_pat
     assert run("db", "forget-key", "--database", "none.db", cwd=tmp_path).returncode == 2
     assert run("db", "forget-key", cwd=tmp_path).returncode == 0
     assert run("run-day", cwd=tmp_path).returncode == 0
+
+
+def test_a_copy_may_have_any_name(tmp_path: Path) -> None:
+    begin_book(tmp_path)
+    for name in ("b%20.db", "a?b.db"):
+        copied = run("backup", name, cwd=tmp_path)
+        assert copied.returncode == 0, copied.stderr
+        restored = run("restore", name, "--database", f"back {name}", cwd=tmp_path)
+        assert restored.returncode == 0, restored.stderr
+        assert (tmp_path / f"back {name}").is_file()
+        assert run("verify", "--database", f"back {name}", cwd=tmp_path).returncode == 0
