@@ -222,6 +222,7 @@ def test_faults_are_listed_and_checked(tmp_path: Path) -> None:
     listed = run("processor", "--faults", "help", cwd=tmp_path)
     assert listed.returncode == 0
     assert "lost_after" in listed.stdout
+    assert run("processor", "--port", "70000", cwd=tmp_path).returncode == 2
     ended = run("processor", "--faults", "fial=1", cwd=tmp_path)
     assert ended.returncode == 2
     assert "fial=1" in ended.stderr

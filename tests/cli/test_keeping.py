@@ -32,6 +32,12 @@ def test_a_key_is_made_used_replaced_and_revoked(tmp_path: Path) -> None:
     assert replaced.stdout.splitlines()[0] != text
     assert run("keys", "revoke", ident[0], cwd=tmp_path).returncode == 0
     assert "revoked" in run("keys", "list", cwd=tmp_path).stdout
+    twin = run("keys", "create", "till", "--scope", "operate", cwd=tmp_path)
+    assert (twin.returncode, "tallybook keys rotate key_" in twin.stderr) == (3, True)
+    after = run("keys", "rotate", ident[0], cwd=tmp_path)
+    assert (after.returncode, "has ended, and stays so" in after.stdout) == (0, True)
+    other = run("keys", "create", "till", "--new-client", cwd=tmp_path)
+    assert other.returncode == 0, other.stderr
     refused = run("keys", "revoke", "key_nonsense", cwd=tmp_path)
     assert (refused.returncode, "api_key_not_found" in refused.stderr) == (3, True)
 
@@ -157,3 +163,26 @@ def test_a_copy_of_an_older_version_is_not_called_verified(tmp_path: Path) -> No
     assert restored.returncode == 0, restored.stderr
     assert "of version 0005: it could not be verified before" in restored.stdout
     assert run("verify", cwd=tmp_path).returncode == 0
+
+
+def test_a_lost_key_that_sealed_no_account_number_is_replaced_by_command(tmp_path: Path) -> None:
+    begin_book(tmp_path)
+    assert run("run-day", cwd=tmp_path).returncode == 0
+    (tmp_path / "billing-data" / "master.key").unlink()
+    refused = run("run-day", cwd=tmp_path)
+    assert (refused.returncode, "tallybook db forget-key" in refused.stderr) == (4, True)
+    assert not (tmp_path / "billing-data" / "master.key").exists()
+    assert run("db", "forget-key", "--database", "none.db", cwd=tmp_path).returncode == 2
+    assert run("db", "forget-key", cwd=tmp_path).returncode == 0
+    assert run("run-day", cwd=tmp_path).returncode == 0
+
+
+def test_a_copy_may_have_any_name(tmp_path: Path) -> None:
+    begin_book(tmp_path)
+    for name in ("b%20.db", "a?b.db"):
+        copied = run("backup", name, cwd=tmp_path)
+        assert copied.returncode == 0, copied.stderr
+        restored = run("restore", name, "--database", f"back {name}", cwd=tmp_path)
+        assert restored.returncode == 0, restored.stderr
+        assert (tmp_path / f"back {name}").is_file()
+        assert run("verify", "--database", f"back {name}", cwd=tmp_path).returncode == 0

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,18 @@ from tallybook.ambient.surroundings import SettingsError
 from tallybook.customers.operations import CREATE_CUSTOMER, CreateCustomer
 from tallybook.db import migrate
 from tallybook.db.engine import open_database
+from tallybook.entrypoints import daily
+from tallybook.entrypoints.daily import follow_played_days
 from tallybook.entrypoints.engine import DatabaseBehindError, Engine
 from tallybook.entrypoints.library import Tallybook
+from tallybook.entrypoints.master_key import forget_key
 from tallybook.kernel.refusal import Refused
 from tallybook.processor.client import HttpProcessor
 from tallybook.processor.port import TransferOrder
 from tallybook.processor.simulator import SimulatedProcessor
 from tallybook.reports.verify import verify
 from tallybook.writer.model import Command
-from tests.serving import threads_left
+from tests.serving import threads_left, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +126,41 @@ def test_terms_of_advances_are_minor_units(book_url: str, tmp_path: Path) -> Non
     engine.close()
 
 
+# --- days that are played -------------------------------------------------------------------------
+
+
+def test_a_played_clock_does_not_go_back_at_a_restart(
+    book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = datetime(2026, 11, 26, 20, tzinfo=UTC)
+    monkeypatch.setattr(SystemClock, "now", lambda _: real)
+    with Tallybook(Engine.open(settings_for(book_url, tmp_path / "home"))) as book:
+        book.run_day(date(2026, 12, 5))
+        real += timedelta(hours=8)  # past midnight, and before the next run
+        assert book.engine.clock.today() == date(2026, 12, 6)
+        book.create_customer("Ada", "ada@example.com")
+    with Tallybook(Engine.open(settings_for(book_url, tmp_path / "home"))) as book:
+        assert book.engine.clock.today() == date(2026, 12, 6)
+
+
+def test_a_server_follows_the_days_that_another_process_plays(
+    book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daily, "FOLLOW_SECONDS", 0.01)
+    settings = settings_for(book_url, tmp_path / "home")
+
+    async def follow(engine: Engine, day: date) -> None:
+        following = asyncio.create_task(follow_played_days(engine))
+        await asyncio.to_thread(wait_until, lambda: engine.clock.today() == day, 20)
+        following.cancel()
+
+    with closing(Engine.open(settings)) as server:
+        with Tallybook(Engine.open(settings)) as other:
+            day = other.engine.clock.today() + timedelta(days=9)
+            other.run_day(day)
+        asyncio.run(follow(server, day))
+
+
 # --- the key that account numbers are sealed with -------------------------------------------------
 
 
@@ -141,6 +180,58 @@ def test_a_missing_key_is_never_replaced(sealed_book: str, tmp_path: Path) -> No
     with pytest.raises(SecretsError, match="is missing"):
         Engine.open(settings_for(sealed_book, tmp_path / "elsewhere"))
     assert not (tmp_path / "elsewhere" / "master.key").exists()
+
+
+def test_two_machines_never_begin_a_book_with_two_keys(book_url: str, tmp_path: Path) -> None:
+    """Else one account number could be two customers', and neither key would open all."""
+    with closing(Engine.open(settings_for(book_url, tmp_path / "one"))) as first:
+        assert verify(first.database, first.secrets) == []
+        with pytest.raises(SecretsError, match="is missing"):
+            Engine.open(settings_for(book_url, tmp_path / "another"))
+        key = tmp_path / "other.key"
+        key.write_bytes(bytes(range(32)))
+        with pytest.raises(SecretsError, match="not the one"):
+            Engine.open(settings_for(book_url, tmp_path / "another", key_file=key))
+    Engine.open(settings_for(book_url, tmp_path / "one")).close()
+
+
+def test_of_machines_that_begin_a_book_at_once_one_goes_on(book_url: str, tmp_path: Path) -> None:
+    opened: list[Engine] = []
+    refused: list[SecretsError] = []
+
+    def open_one(number: int) -> None:
+        try:
+            opened.append(Engine.open(settings_for(book_url, tmp_path / f"home-{number}")))
+        except SecretsError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=open_one, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for engine in opened:
+        engine.close()
+    assert (len(opened), len(refused)) == (1, 3)
+
+
+def test_who_only_looks_does_not_choose_the_key(book_url: str, tmp_path: Path) -> None:
+    Engine.open(settings_for(book_url, tmp_path / "root"), claims_key=False).close()
+    Engine.open(settings_for(book_url, tmp_path / "home")).close()
+    with pytest.raises(SecretsError, match="not the one"):
+        Engine.open(settings_for(book_url, tmp_path / "root"), claims_key=False)
+
+
+def test_a_book_without_account_numbers_may_take_another_key(book_url: str, tmp_path: Path) -> None:
+    Engine.open(settings_for(book_url, tmp_path / "lost")).close()
+    with closing(open_database(book_url)) as database:
+        forget_key(database)
+    with Tallybook(Engine.open(settings_for(book_url, tmp_path / "home"))) as book:
+        book.create_customer("Ada", "ada@example.com", bank_accounts=["DE89370400440532013000"])
+        assert book.verify() == []
+    with closing(open_database(book_url)) as database, pytest.raises(SecretsError, match="sealed"):
+        forget_key(database)
+    Engine.open(settings_for(book_url, tmp_path / "home")).close()
 
 
 def test_another_books_key_is_refused(sealed_book: str, tmp_path: Path) -> None:

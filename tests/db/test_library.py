@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import tallybook
+from tallybook.entrypoints import library
 from tallybook.entrypoints.progress import StopWhen
 from tallybook.kernel.progress import Stopped
 from tallybook.processor.port import ProcessorRejected, ProcessorUnknown, TransferOrder
@@ -86,6 +87,17 @@ def test_an_advance_is_paid_out_and_collected(book: tallybook.Tallybook) -> None
     assert book.download_report(10, format="csv").startswith(b"transaction_id,")
     assert book.download_report(10, format="xlsx").startswith(b"PK")
     assert len(list(book.list_history(customer["id"]))) >= 3
+
+
+def test_events_are_listed_to_the_end(
+    book: tallybook.Tallybook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "PAGE", 2)
+    for number in range(5):
+        book.create_customer("Ada", f"ada{number}@example.com")
+    found = [event["seq"] for event in book.list("/events")]
+    assert found == list(range(1, found[-1] + 1))
+    assert [event["seq"] for event in book.list("/events", after=3)] == found[3:]
 
 
 def test_a_refusal_has_its_code_and_its_details(book: tallybook.Tallybook) -> None:

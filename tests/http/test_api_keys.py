@@ -1,7 +1,10 @@
 """Every route against every kind of key; what a key is scoped to; who is let in without one."""
 
 import re
+import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,14 +12,17 @@ from typing import Any
 import pytest
 
 from tallybook.access import tasks as access_tasks
-from tallybook.access.model import Scope
+from tallybook.access.model import ApiKey, Scope
 from tallybook.access.operations import REVOKE_KEY, RevokeKey
 from tallybook.access.queries import list_keys
 from tallybook.access.rules import KEY_BYTES
 from tallybook.access.tasks import make_key, rotate_key
+from tallybook.access.views import KEY_PREFIX
 from tallybook.ambient.fresh import fresh_secret
 from tallybook.entrypoints.api import make_routes
-from tallybook.writer.model import Command
+from tallybook.kernel.ids import show_id
+from tallybook.kernel.refusal import Refusal, Refused
+from tallybook.writer.model import Command, Outcome
 from tests.serving import Answer, Client, Served, serve_book, wait_until
 
 READ, OPERATE, MONEY = "read", "operate", "money"
@@ -116,7 +122,8 @@ def test_every_route_has_a_row() -> None:
 
 
 def a_key(served: Served, scope: Scope, name: str = "test") -> tuple[str, str]:
-    text, outcome = make_key(served.parts.door, fresh_secret(KEY_BYTES), name, scope)
+    secret = fresh_secret(KEY_BYTES)
+    text, outcome = make_key(served.parts.door, secret, name, scope, is_new_client=True)
     assert outcome.status == 201
     return text, outcome.value.id
 
@@ -325,6 +332,34 @@ def test_a_request_key_belongs_to_the_client_and_outlives_its_api_key(
     assert served.get("/api/v1/customers", headers=with_key(second)).status == 200
 
 
+def test_a_client_whose_key_was_revoked_goes_on_as_the_same_client(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    see_at_once(monkeypatch)
+    door = served.parts.door
+    leaked, ident = a_key(served, Scope.OPERATE, "till-1")
+    made = served.post("/api/v1/customers", ASHA, key="order-77", headers=with_key(leaked))
+    assert made.status == 201
+    door.ask_now(Command(REVOKE_KEY, RevokeKey(ident)))
+    # Another client of its name would do again what it asks again: nobody makes one unknowingly.
+    _, outcome = make_key(door, fresh_secret(KEY_BYTES), "till-1", Scope.OPERATE)
+    assert outcome.refusal is not None
+    assert outcome.refusal.code == "client_name_taken"
+    assert outcome.refusal.details == {"key_id": show_id(KEY_PREFIX, ident)}
+    for hours in (0, 30):
+        served.parts.clock.advance(hours=hours)
+        text, outcome = rotate_key(door, fresh_secret(KEY_BYTES), ident, timedelta(hours=1))
+        assert outcome.status == 201
+        again = served.post("/api/v1/customers", ASHA, key="order-77", headers=with_key(text))
+        assert (again.status, again.body) == (201, made.body)
+        assert again.headers["idempotency-replayed"] == "true"
+    assert served.get("/api/v1/customers", headers=with_key(leaked)).code == "api_key_invalid"
+    _, outcome = make_key(
+        door, fresh_secret(KEY_BYTES), "till-1", Scope.OPERATE, is_new_client=True
+    )
+    assert outcome.status == 201
+
+
 def test_only_a_hash_is_kept_and_when_a_key_was_last_used(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,16 +367,62 @@ def test_only_a_hash_is_kept_and_when_a_key_was_last_used(
     text, _ = a_key(served, Scope.READ)
     for _ in range(3):
         assert served.get("/api/v1/customers", headers=with_key(text)).status == 200
+    wait_until(lambda: only_key(served).last_used_at == served.parts.clock.now(), 20)
+    key = only_key(served)
+    assert served.get("/api/v1/customers", headers=with_key(text)).status == 200
     with served.parts.database.reader() as connection:
-        (key,) = list_keys(connection)
         events = connection.exec_driver_sql(
             "SELECT count(*) FROM events WHERE type = 'access.key.used'"
         ).scalar_one()
-    assert key.last_used_at == served.parts.clock.now()
     assert events == 1, "it is noted once an hour"
     assert text[10:] not in repr(key)
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or text[4:].encode() not in file.read_bytes()
+
+
+def only_key(served: Served) -> ApiKey:
+    with served.parts.database.reader() as connection:
+        (key,) = list_keys(connection)
+    return key
+
+
+def test_no_read_waits_until_it_is_noted_that_its_key_was_used(
+    served_on_sqlite: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    see_at_once(monkeypatch)
+    served = served_on_sqlite
+    text, _ = a_key(served, Scope.READ)
+    other = sqlite3.connect(served.parts.database.path or "", isolation_level=None)
+    with closing(other):
+        other.execute("BEGIN IMMEDIATE")  # as a long import has it
+        begun = time.monotonic()
+        for _ in range(4):
+            assert served.get("/api/v1/customers", headers=with_key(text)).status == 200
+        assert time.monotonic() - begun < 3, "one attempt at a write takes five seconds"
+        assert only_key(served).last_used_at is None
+        other.execute("ROLLBACK")
+    wait_until(lambda: only_key(served).last_used_at is not None, 20)
+
+
+@pytest.mark.parametrize("is_raised", [True, False])
+def test_a_note_that_was_refused_is_not_asked_for_again_at_once(
+    served_on_sqlite: Served, monkeypatch: pytest.MonkeyPatch, *, is_raised: bool
+) -> None:
+    see_at_once(monkeypatch)
+    served = served_on_sqlite
+    text, _ = a_key(served, Scope.READ)
+    asked: list[Command] = []
+
+    async def refuse(command: Command) -> Outcome:
+        asked.append(command)
+        if is_raised:
+            raise Refused(Refusal("shutting_down"))
+        return Outcome(503, "{}", Refusal("busy"))
+
+    monkeypatch.setattr(served.parts.door, "ask", refuse)
+    for _ in range(5):
+        assert served.get("/api/v1/customers", headers=with_key(text)).status == 200
+    assert len(asked) == 1
 
 
 def test_a_page_from_elsewhere_gets_nothing_out_of_a_browser_on_this_machine(
@@ -351,7 +432,10 @@ def test_a_page_from_elsewhere_gets_nothing_out_of_a_browser_on_this_machine(
     for headers, code in (
         ({"Host": "evil.example"}, "host_not_served"),
         ({"Host": "evil.example:8000"}, "host_not_served"),
+        ({"Host": "[::1"}, "host_not_served"),
+        ({"Host": "[zz]"}, "host_not_served"),
         ({"Origin": "https://evil.example"}, "origin_not_allowed"),
+        ({"Origin": "http://[x"}, "origin_not_allowed"),
         ({"Origin": "null"}, "origin_not_allowed"),
         ({"Sec-Fetch-Site": "cross-site"}, "origin_not_allowed"),
     ):

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from tallybook.access.model import ApiKey, Scope
 from tallybook.access.rules import NAME_MAX, USE_NOTED_EVERY, is_good
-from tallybook.access.store import API_KEYS
-from tallybook.access.views import key_view
+from tallybook.access.store import API_KEYS, KEYS_OF_NAME
+from tallybook.access.views import KEY_PREFIX, key_view
 from tallybook.kernel.frozen import frozen, replace
-from tallybook.kernel.ids import Ids
+from tallybook.kernel.ids import Ids, show_id
 from tallybook.kernel.refusal import Refusal
 from tallybook.kernel.text import unfit_text
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
@@ -32,26 +32,36 @@ class CreateKey:
     scope: Scope
     text: KeyText
     expires_at: datetime | None = None
+    is_new_client: bool = False
+    """Whether another client of a name that is in use is meant."""
 
 
 class CreateKeyOperation:
-    """Makes a key."""
+    """Makes a key for a client that has none yet."""
 
     name = "access.create_key"
 
     def needs(self, command: CreateKey, seen: View) -> Needs:
-        """Ask for nothing."""
-        del command, seen
-        return Needs()
+        """Look up the keys of the name."""
+        del seen
+        return Needs(look_up=((KEYS_OF_NAME, command.name),))
 
     def decide(
         self, view: View, command: CreateKey, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
-        """Make it, where the client's name is one that a list can show."""
-        del view
+        """Make it, where the client's name is one that a list can show, and nobody's yet.
+
+        Two clients of one name look like one, and the second doesn't get the first one's stored
+        replies: what it asks again would be done again.
+        """
         unfit = unfit_text("name", command.name, NAME_MAX, lines=False)
         if unfit is not None:
             return unfit
+        held = view.rows(KEYS_OF_NAME, command.name)
+        if held and not command.is_new_client:
+            last = max(held, key=lambda key: (key.created_at, key.id))
+            details = {"key_id": show_id(KEY_PREFIX, last.id)}
+            return Refusal("client_name_taken", param="name", details=details)
         key = _new_key(command.name, command.scope, command.text, ids.fresh(), moment, ids)
         key = replace(key, expires_at=command.expires_at)
         return _decision("created", key, added=((API_KEYS, key),), status=201)
@@ -68,7 +78,7 @@ class RotateKey:
 
 
 class RotateKeyOperation:
-    """Makes another key for the same client; the old one ends by itself."""
+    """Makes another key for the same client; the old one ends by itself, if it has not yet."""
 
     name = "access.rotate_key"
 
@@ -80,18 +90,17 @@ class RotateKeyOperation:
     def decide(
         self, view: View, command: RotateKey, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
-        """Make the new one, unless the old one is good for nothing any more."""
+        """Make the new one. An old one that has ended, by whatever, stays as it is."""
         old = view.row(API_KEYS, command.key_id)
         if old is None:
             return Refusal("api_key_not_found")
-        if not is_good(old, moment.now):
-            return Refusal("api_key_ended")
-        until = moment.now + command.kept_for
-        ending = replace(old, expires_at=min(until, old.expires_at or until))
+        changed: tuple[tuple[object, object], ...] = ()
+        if is_good(old, moment.now):
+            until = moment.now + command.kept_for
+            ending = replace(old, expires_at=min(until, old.expires_at or until))
+            changed = ((API_KEYS, ending),)
         key = _new_key(old.name, old.scope, command.text, old.client_id, moment, ids)
-        return _decision(
-            "rotated", key, added=((API_KEYS, key),), changed=((API_KEYS, ending),), status=201
-        )
+        return _decision("rotated", key, added=((API_KEYS, key),), changed=changed, status=201)
 
 
 @frozen

@@ -7,7 +7,7 @@ from sqlalchemy import CHAR, CheckConstraint, Column, String, Table, UniqueConst
 from tallybook.access.model import ApiKey
 from tallybook.db.metadata import METADATA, HexId, Instant
 from tallybook.db.tables import RowMap
-from tallybook.writer.model import Shelf
+from tallybook.writer.model import Index, Shelf
 
 API_KEYS_TABLE = Table(
     "api_keys",
@@ -27,3 +27,5 @@ API_KEYS_TABLE = Table(
 )
 
 API_KEYS = Shelf(RowMap(API_KEYS_TABLE, ApiKey, key=("id",)), rank=2)
+KEYS_OF_NAME = Index(API_KEYS, ("name",))
+"""Whoever has a key is never given another name, so that no lock is needed to look."""

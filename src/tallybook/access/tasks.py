@@ -32,6 +32,8 @@ from tallybook.writer.model import Command, Outcome
 
 FRESH_SECONDS = 2.0
 """How long the ring believes what it has read: so long a revoked key may still open something."""
+NOTED_AGAIN_SECONDS = 60.0
+"""How long nothing is noted after the door has refused to: it is busy with what matters more."""
 
 
 class AccessContext(Protocol):
@@ -70,6 +72,8 @@ class KeyRing:
         self._read: _Read | None = None
         self._reading = asyncio.Lock()
         self._used: set[str] = set()
+        self._noting: asyncio.Task[None] | None = None
+        self._noted_from = 0.0
 
     def is_fresh(self) -> bool:
         """Tell whether what the ring knows may be believed without asking the book again."""
@@ -84,7 +88,10 @@ class KeyRing:
             at = self._context.clock.monotonic()
             keys = await asyncio.to_thread(self._load)
             self._read = _Read({key.key_hash: key for key in keys}, at)
-        await self._note_uses()
+        is_noting = self._noting is not None and not self._noting.done()
+        if self._used and not is_noting and at >= self._noted_from:
+            # By itself: whoever only reads does not wait for a write, which may take seconds.
+            self._noting = asyncio.create_task(self._note_uses())
 
     @property
     def is_empty(self) -> bool:
@@ -110,17 +117,28 @@ class KeyRing:
         used, self._used = self._used, set()
         for key_id in sorted(used):
             try:
-                await self._context.door.ask(Command(NOTE_KEY_USE, NoteKeyUse(key_id)))
+                asked = Command(NOTE_KEY_USE, NoteKeyUse(key_id))
+                is_noted = (await self._context.door.ask(asked)).refusal is None
             except Refused:
-                return  # the door is closed or full: it is not worth anybody's call
+                is_noted = False
+            if not is_noted:  # the door is closed, full or held up: a later use will be noted
+                self._noted_from = self._context.clock.monotonic() + NOTED_AGAIN_SECONDS
+                return
 
 
 def make_key(
-    door: Door, secret: bytes, name: str, scope: Scope, expires_at: datetime | None = None
+    door: Door,
+    secret: bytes,
+    name: str,
+    scope: Scope,
+    expires_at: datetime | None = None,
+    *,
+    is_new_client: bool = False,
 ) -> tuple[str, Outcome]:
     """Make a key; gives its text, which nobody can read again, and the outcome."""
     text = write_key(secret)
-    asked = CreateKey(name, scope, KeyText(hash_key(text), hint_of(text)), expires_at)
+    shown = KeyText(hash_key(text), hint_of(text))
+    asked = CreateKey(name, scope, shown, expires_at, is_new_client)
     return text, door.ask_now(Command(CREATE_KEY, asked))
 
 

@@ -33,6 +33,8 @@ class Secrets:
         if len(master_key) != KEY_BYTES:
             raise SecretsError(f"the key has {len(master_key)} bytes, not {KEY_BYTES}")
         self._cipher = AESGCM(_derive(master_key, b"tallybook seal"))
+        self.check_value = _derive(master_key, b"tallybook key check").hex()
+        """Tells whether two keys are the same, and nothing about the key. Units: 64 hex digits."""
         self._keyed = hmac.new(_derive(master_key, b"tallybook keyed hash"), digestmod="sha256")
 
     def __repr__(self) -> str:

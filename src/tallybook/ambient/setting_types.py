@@ -7,7 +7,7 @@ import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, SecretStr
@@ -44,9 +44,22 @@ def _database_url(url: SecretStr) -> SecretStr:
         raise ValueError(
             "must be sqlite:///path/to/file.db or postgresql://user:password@host/name"
         )
-    if (found := _SQLITE_URL.match(text)) and not is_file_path(found["path"]):
+    if (found := _SQLITE_URL.match(text)) and not is_file_path(unquote(found["path"])):
         raise ValueError("must name a file, not a folder, by a path that is text in UTF-8")
+    try:
+        urlsplit(text).port  # noqa: B018 - it is read when it is asked for
+    except ValueError:
+        raise ValueError("must have a host and a port that can be ones") from None
     return url
+
+
+def sqlite_url(path: str | Path) -> str:
+    """Write the URL of an SQLite file; what would have a meaning in a URL is its name's here.
+
+    >>> sqlite_url("shop.db"), sqlite_url("100%?.db")
+    ('sqlite:///shop.db', 'sqlite:///100%25%3F.db')
+    """
+    return f"sqlite:///{str(path).replace('%', '%25').replace('?', '%3F')}"
 
 
 def is_file_path(path: str) -> bool:
@@ -112,7 +125,7 @@ def default_home(database_url: str) -> Path:
     '/srv/billing-data'
     """
     if found := _SQLITE_URL.match(database_url):
-        path = Path(found["path"]).absolute()
+        path = Path(unquote(found["path"])).absolute()
         return path.with_name(f"{path.stem}-data")
     share = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     name = re.sub(r"[^\w.-]", "_", urlsplit(database_url).path.strip("/")) or "book"

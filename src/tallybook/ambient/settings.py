@@ -24,6 +24,7 @@ from tallybook.ambient.setting_types import (
     ZoneName,
     default_home,
     is_loopback,
+    sqlite_url,
 )
 from tallybook.ambient.surroundings import (
     PREFIX,
@@ -378,7 +379,7 @@ def load_settings(**given: object) -> Settings:
     """
     given = {name: value for name, value in given.items() if value is not None}
     if isinstance(database := given.get("database_url"), str | Path) and "://" not in str(database):
-        given["database_url"] = f"sqlite:///{database}"
+        given["database_url"] = sqlite_url(database)
     try:
         around = surroundings()
     except UnicodeDecodeError:

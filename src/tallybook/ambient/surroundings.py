@@ -23,6 +23,8 @@ _BARE = {"database_url": "DATABASE_URL", "project_name": "PROJECT_NAME",
 # Not settings: a switch for developers, names for the tests, and what Kubernetes adds for a
 # service that happens to be called tallybook.
 _NOT_OURS = re.compile(r"tallybook_(debug$|test_|service_|port_)")
+_OF_A_SERVICE = re.compile(r"(tcp|udp|sctp)://")
+"""So begins what Kubernetes puts into TALLYBOOK_PORT for such a service; no port does."""
 _IN_OUR_WORDS = {
     "int_parsing": "must be a whole number",
     "float_parsing": "must be a number",
@@ -78,7 +80,10 @@ class Surroundings(PydanticBaseSettingsSource):
                 for variable in env_names(name):
                     if name in found:
                         break
-                    if (value := variables.get(variable.lower())) is not None:
+                    value = variables.get(variable.lower())
+                    if name == "port" and value is not None and _OF_A_SERVICE.match(value):
+                        continue
+                    if value is not None:
                         found[name] = value, f"{variable}, {place}"
                     elif (path := variables.get(f"{variable}_FILE".lower())) is not None:
                         found[name] = _read_file(path, variable), f"{variable}_FILE, {place}"

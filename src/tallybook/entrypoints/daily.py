@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from tallybook.collection.operations.runs import DAILY
 from tallybook.collection.queries import find_job
 from tallybook.collection.tasks.run import run_day
-from tallybook.entrypoints.engine import Engine
+from tallybook.entrypoints.engine import Engine, last_date
 from tallybook.entrypoints.scheduler import Scheduler, date_due
 from tallybook.kernel.progress import Progress
 from tallybook.writer.queries import first_event_at
+
+FOLLOW_SECONDS = 0.25
+"""How often a server looks whether another process has played days. Units: seconds."""
+_log = logging.getLogger("tallybook.serve")
+
+
+async def follow_played_days(engine: Engine) -> None:
+    """Take part in days that `tallybook run-day --date` plays beside a server, until cancelled.
+
+    Else the server would write into days that are over: its simulator too, in whose reports
+    nobody looks for them any more. Where money moves no days are played, and this ends at once.
+    """
+    while not engine.is_live:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        try:
+            engine.go_on_from(await asyncio.to_thread(last_date, engine))
+        except SQLAlchemyError:
+            _log.warning("the book can't be asked which days were played", exc_info=True)
 
 
 def make_scheduler(engine: Engine) -> Scheduler:

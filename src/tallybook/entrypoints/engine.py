@@ -7,13 +7,11 @@ from contextlib import ExitStack
 from datetime import date
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import select
-
 from tallybook.advances.model import AdvanceTerms
 from tallybook.advances.operations import ADVANCE_BUSINESS
 from tallybook.ambient.clock import Clock, PlayedClock, SystemClock
 from tallybook.ambient.fresh import FreshIds
-from tallybook.ambient.secrets import Secrets, SecretsError
+from tallybook.ambient.secrets import Secrets
 from tallybook.ambient.settings import Settings
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.runs import DAILY
@@ -22,11 +20,10 @@ from tallybook.collection.queries import find_job
 from tallybook.collection.rules import Caps
 from tallybook.collection.tasks.stopping import finish_running
 from tallybook.collection.tasks.switch import SendingGuard
-from tallybook.customers.model import account_context
-from tallybook.customers.store import BANK_ACCOUNTS_TABLE
 from tallybook.db import migrate
 from tallybook.db.engine import Database, NoBookError, open_database
 from tallybook.entrypoints import loops
+from tallybook.entrypoints.master_key import open_secrets
 from tallybook.entrypoints.rail import open_processor
 from tallybook.entrypoints.restored import Newest
 from tallybook.kernel.ids import Ids
@@ -38,6 +35,7 @@ from tallybook.loans.tasks.gateway import MockGateway
 from tallybook.processor.model import TransferKind
 from tallybook.processor.port import Processor
 from tallybook.processor.sender import Sender
+from tallybook.reports.verify.anchors import last_event_at
 from tallybook.reports.verify.seals import SEALED_SHELVES
 from tallybook.writer.door import Door
 from tallybook.writer.resealing import seal_if_unsealed
@@ -120,7 +118,7 @@ class Engine:
         return self.settings.currency
 
     def go_on_from(self, day: date | None) -> None:
-        """Take a date that was run, or is about to be, for today, where it lies ahead of it.
+        """Take a date that the book has seen, or is about to, for today, where it lies ahead.
 
         Where no money moves days may be played: the clock follows, and with it the simulator.
         """
@@ -137,11 +135,13 @@ class Engine:
         processor: Processor | None = None,
         migrate: bool | None = None,
         may_create: bool = True,
+        claims_key: bool = True,
     ) -> Engine:
         """Assemble a running engine; a test or a demo brings a clock, ids or Processor of its own.
 
         An empty or older database is migrated first, unless the settings or the caller say no.
-        Whoever works on a book that must be there says that none may be created.
+        Whoever works on a book that must be there says that none may be created, and whoever
+        seals nothing that their key is not to become the book's.
 
         Raises: SettingsError, DatabaseUrlError, NoBookError, DatabaseTooNewError,
             DatabaseBehindError, SecretsError, and the driver's own errors where the database can't
@@ -160,7 +160,7 @@ class Engine:
             if not may_create:
                 require_book(database)
             bring_up_to_date(database, allowed=settings.migrate if migrate is None else migrate)
-            secrets = open_secrets(settings, database)
+            secrets = open_secrets(settings.key_path, database, may_claim=claims_key)
             engine = cls(
                 settings,
                 database,
@@ -170,7 +170,7 @@ class Engine:
                 ids=ids or FreshIds(),
             )
             undo.pop_all()
-        engine.go_on_from(last_date(database))
+        engine.go_on_from(last_date(engine))
         engine.newest.look()
         return engine
 
@@ -259,36 +259,10 @@ def require_book(database: Database) -> None:
         raise NoBookError(database.place)
 
 
-def last_date(database: Database) -> date | None:
-    """Tell the last date that was run, or begun; None where there was none."""
-    with database.reader() as connection:
+def last_date(engine: Engine) -> date | None:
+    """Tell the latest date in a book: that of a run, or on which anything happened."""
+    with engine.database.reader() as connection:
         job = find_job(connection, DAILY)
-    return job and (job.running_on or job.last_finished_on)
-
-
-def open_secrets(settings: Settings, database: Database) -> Secrets:
-    """Read or make the sealing key, and make sure that it is this book's.
-
-    With another key every account would look unknown, and its number could be registered twice.
-
-    Raises: SecretsError.
-    """
-    with database.reader() as connection:
-        columns = BANK_ACCOUNTS_TABLE.c.id, BANK_ACCOUNTS_TABLE.c.number_sealed
-        sealed = connection.execute(select(*columns).limit(1)).first()
-    path = settings.key_path
-    if sealed is not None and not path.exists():
-        raise SecretsError(
-            f"the key file {path} is missing, and this book's account numbers are sealed with it."
-            " Restore it, or name the right one in TALLYBOOK_KEY_FILE or TALLYBOOK_HOME."
-        )
-    secrets = Secrets.load_or_create(path)
-    if sealed is not None:
-        try:
-            secrets.unseal(sealed.number_sealed, context=account_context(sealed.id))
-        except SecretsError as error:
-            raise SecretsError(
-                f"the key file {path} is not the one that this book's account numbers are sealed"
-                " with. Name the right one in TALLYBOOK_KEY_FILE or TALLYBOOK_HOME."
-            ) from error
-    return secrets
+        at = last_event_at(connection)
+    run_on = job and (job.running_on or job.last_finished_on)
+    return max((day for day in (run_on, at and engine.clock.date_of(at)) if day), default=None)

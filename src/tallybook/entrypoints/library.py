@@ -248,13 +248,15 @@ class Tallybook(LoanCalls):
 
     def list(self, path: str, **query: object) -> Iterator[Record]:
         """List anything that comes in pages, one page at a time as it is asked for."""
-        after = None
+        # Events are read on from a number, the oldest first; all else from an id.
+        cursor, ident = ("after", "seq") if path == "/events" else ("starting_after", "id")
+        last: dict[str, object] = {}
         while True:
-            page = self.call("GET", path, query={"limit": PAGE, "starting_after": after, **query})
+            page = self.call("GET", path, query={"limit": PAGE, **query, **last})
             yield from page["data"]
             if not page["has_more"]:
                 return
-            after = page["data"][-1]["id"]
+            last = {cursor: page["data"][-1][ident]}
 
     def _wait(self, asked: Coroutine[Any, Any, T]) -> T:
         """Run something on the book's loop. Who is interrupted meanwhile cancels nothing."""

@@ -22,7 +22,7 @@ from tallybook.ambient.settings import Settings
 from tallybook.collection.tasks.sending import expire_intents
 from tallybook.entrypoints import loops
 from tallybook.entrypoints.api import make_app
-from tallybook.entrypoints.daily import make_scheduler
+from tallybook.entrypoints.daily import follow_played_days, make_scheduler
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
 from tallybook.entrypoints.garbage import keep_what_is_loaded
@@ -63,8 +63,10 @@ async def _serve(engine: Engine, listener: socket.socket) -> None:
             anchoring = asyncio.create_task(
                 keep_anchored(engine.newest, engine.clock, minutes=settings.anchor_minutes)
             )
+            following = asyncio.create_task(follow_played_days(engine))
             await server.serve(sockets=[listener])
             anchoring.cancel()
+            following.cancel()
             if running is not None:
                 await running
             _log.info("the server stops; what waits is written first")

@@ -69,7 +69,7 @@ _IN_ORDER: dict[str, RefusalKind] = {
     ),
     "api_key_invalid": RefusalKind(
         401,
-        "The API key is wrong, revoked or expired. Make another with `tallybook keys create`.",
+        "The API key is wrong, revoked or expired. Make another with `tallybook keys rotate`.",
     ),
     "scope_insufficient": RefusalKind(
         403, "This needs a key with the scope {needed}; this one has {held}."
@@ -88,11 +88,20 @@ _IN_ORDER: dict[str, RefusalKind] = {
     "api_key_not_found": RefusalKind(
         404, "No API key has this id. `tallybook keys list` has them."
     ),
-    "api_key_ended": RefusalKind(409, "This API key was revoked or has expired. Make a new one."),
+    "client_name_taken": RefusalKind(
+        409,
+        "A client of this name has had an API key. `tallybook keys rotate {key_id}` makes its next"
+        " one, whether or not that one has ended, and what it asks again is still the same request."
+        " If another client is meant, say --new-client.",
+    ),
     # The envelope, in the order in which it is looked at.
     "not_found": RefusalKind(404, "There is nothing at this address."),
     "method_not_allowed": RefusalKind(405, "This address does not take that method."),
     "request_malformed": RefusalKind(400, "The request is not one that HTTP allows here."),
+    "head_too_large": RefusalKind(
+        431, "The address and the headers are larger than {limit} bytes."
+    ),
+    "head_too_slow": RefusalKind(408, "The headers took too long to arrive. Send them again."),
     "content_type_unsupported": RefusalKind(
         415,
         "Send the body as application/json (or the type that this call names), as it is: without"

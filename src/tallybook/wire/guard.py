@@ -163,7 +163,18 @@ class Guard:
 @lru_cache(maxsize=64)
 def _names_this_machine(host: str) -> bool:
     """Tell whether a Host can only mean this machine; most calls bring the same one."""
-    return is_loopback(urlsplit(f"//{host}").hostname or "")
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False  # `[::1` and `[zz]` are no hosts
+
+
+def _is_of(origin: str, host: str) -> bool:
+    """Tell whether a page from an Origin came from the very server that it calls."""
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def _bearer(scope: Scope) -> str | None:
@@ -187,7 +198,7 @@ def _stranger(scope: Scope) -> Refusal | None:
     if not _names_this_machine(host):
         return Refusal("host_not_served")
     origin = headers.get(b"origin", b"").decode("latin-1")
-    if origin and urlsplit(origin).netloc != host:
+    if origin and not _is_of(origin, host):
         return Refusal("origin_not_allowed")
     if headers.get(b"sec-fetch-site", b"same-origin") in (b"cross-site", b"same-site"):
         return Refusal("origin_not_allowed")

@@ -57,6 +57,8 @@ _READING = ThreadPoolExecutor(READERS, thread_name_prefix="tallybook-read")
 
 _ALWAYS = (
     "request_malformed",
+    "head_too_large",
+    "head_too_slow",
     "field_invalid",
     "internal_error",
     "busy",

@@ -22,6 +22,8 @@ COMMANDS_SEAL = COMMAND_ROWS.name
 """Stored keys are sealed in two halves: what was asked, and the reply, which may come later."""
 UNSEALED = "(unsealed)"
 """A row of this name says that a migration has changed rows, and nobody has sealed them since."""
+OF_KEY = "(key)"
+"""The row of this name has, as its digest, the check value of the key that the book goes with."""
 
 
 def hash_values(name: str, values: Sequence[Any]) -> int:

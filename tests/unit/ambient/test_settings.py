@@ -7,6 +7,7 @@ import pytest
 from tallybook.ambient.setting_types import shown_url
 from tallybook.ambient.settings import LIVE_CONFIRMATION, load_settings
 from tallybook.ambient.surroundings import SettingsError
+from tallybook.db.engine import database_file
 from tallybook.entrypoints.commands.settings import describe
 
 ROUNDINGS = "must be none, floor_to_unit, or nearest_5 for any number above zero."
@@ -92,6 +93,27 @@ def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TALLYBOOK_PROCESSOR_URL", "")
     assert load_settings().processor_url is None
+
+
+@pytest.mark.parametrize("name", ["a?b=c.db", "r%41.db", "100%.db", "b%3F.db", "a#b.db"])
+def test_a_path_is_a_path_whatever_it_would_mean_in_a_url(tmp_path: Path, name: str) -> None:
+    settings = load_settings(database_url=tmp_path / name)
+    url = settings.database_url.get_secret_value()
+    assert database_file(url) == tmp_path / name
+    assert settings.home == tmp_path / f"{name.removesuffix('.db')}-data"
+
+
+def test_a_url_means_one_file_to_all_who_read_it(tmp_path: Path) -> None:
+    settings = load_settings(database_url=f"sqlite:///{tmp_path}/my%20book.db")
+    assert database_file(settings.database_url.get_secret_value()) == tmp_path / "my book.db"
+    assert settings.home == tmp_path / "my book-data"
+
+
+@pytest.mark.parametrize("url", ["postgresql://[x/book", "postgresql://u:p@h:99999x/book"])
+def test_an_address_that_is_none_is_refused_in_a_sentence(url: str) -> None:
+    assert problems(database_url=url) == [
+        "database_url must have a host and a port that can be ones."
+    ]
 
 
 def test_a_database_may_be_given_as_a_path(tmp_path: Path) -> None:
@@ -206,8 +228,11 @@ def test_what_kubernetes_adds_is_not_taken_for_a_typing_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TALLYBOOK_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("TALLYBOOK_PORT", "tcp://10.0.0.1:8000")
     monkeypatch.setenv("TALLYBOOK_PORT_8000_TCP", "tcp://10.0.0.1:8000")
-    load_settings()
+    assert load_settings().port == 8000
+    Path(".env").write_text("TALLYBOOK_PORT=9000\n")
+    assert load_settings().port == 9000
 
 
 @pytest.mark.parametrize(

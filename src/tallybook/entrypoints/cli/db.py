@@ -37,3 +37,18 @@ def current(*, database: Database = None) -> None:
     from tallybook.entrypoints.commands.database import current as run
 
     run(database_url=database)
+
+
+@command(group, "forget-key")
+def forget_key(*, database: Database = None) -> None:
+    """Let a book whose master key is lost take another one.
+
+    Only where no account number is sealed with it. Stop the servers first. The key that the book is
+    opened with next becomes its own.
+
+    Example:
+      tallybook db forget-key --database shop.db
+    """
+    from tallybook.entrypoints.commands.database import forget
+
+    forget(database_url=database)

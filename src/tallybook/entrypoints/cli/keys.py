@@ -35,12 +35,16 @@ def create_key(
     days: Annotated[
         int | None, typer.Option(min=1, help="How long it is good. [default: until revoked]")
     ] = None,
+    new_client: Annotated[
+        bool, typer.Option("--new-client", help="Another client of a name that is in use is meant.")
+    ] = False,
     database: Database = None,
 ) -> None:
-    """Make an API key, and show it once.
+    """Make a new client's API key, and show it once.
 
     From the first key on every call needs one, and `serve` may listen at other addresses than this
-    machine's own. Only a hash of the key is kept.
+    machine's own. Only a hash of the key is kept. The next key of a client that has one, or had
+    one, is made by `keys rotate`.
 
     Examples:
       tallybook keys create dashboard
@@ -48,7 +52,7 @@ def create_key(
     """
     from tallybook.entrypoints.commands.keys import create
 
-    create(name, scope.value, days, database_url=database)
+    create(name, scope.value, days, is_new_client=new_client, database_url=database)
 
 
 @command(group, "list")
@@ -74,7 +78,8 @@ def rotate_key(
 ) -> None:
     """Make another key for a client; the old one ends by itself.
 
-    A request sent again with the new key is still the same request.
+    A request sent again with the new key is still the same request. So this is what makes the next
+    key after one was revoked, or has expired.
 
     Example:
       tallybook keys rotate key_0193... --keep-hours 2

@@ -234,7 +234,9 @@ def verify(
 @command(app)
 def processor(
     *,
-    port: Annotated[int, typer.Option(help="The port to listen at, on this machine.")] = 9100,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="The port to listen at, on this machine.")
+    ] = 9100,
     seed: Annotated[
         int | None, typer.Option(help="What results are drawn from. [default: 1]")
     ] = None,

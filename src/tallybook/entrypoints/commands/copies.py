@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tallybook.ambient.clock import Clock, SystemClock
+from tallybook.ambient.setting_types import sqlite_url
 from tallybook.ambient.settings import Settings, load_settings
 from tallybook.db import migrate
 from tallybook.db.copying import CopyError, copy_database, drafted, fold_log, refuse_existing
@@ -47,7 +48,7 @@ def backup(file: Path, **given: object) -> None:
         require_book(database)
         with show_progress() as progress, _told(), drafted(file) as draft:
             _copy(source, draft, progress)
-            copy = open_database(f"sqlite:///{draft}", read_only=True)
+            copy = open_database(sqlite_url(draft), read_only=True)
             try:
                 with copy.reader() as connection:
                     clock = SystemClock(settings.timezone)
@@ -114,7 +115,7 @@ def _prepare(draft: Path, settings: Settings, progress: Progress, *, is_verified
 
     What an older version wrote can't be verified by this one; it tells which version that was.
     """
-    copy = open_database(f"sqlite:///{draft}")
+    copy = open_database(sqlite_url(draft))
     try:
         was_at = migrate.current_revision(copy)
         if was_at is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -12,6 +13,7 @@ from tallybook.ambient.settings import load_settings
 from tallybook.collection.tasks.run import RunDone
 from tallybook.collection.tasks.run import run_day as run_one
 from tallybook.entrypoints import loops
+from tallybook.entrypoints.daily import FOLLOW_SECONDS
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.garbage import keep_what_is_loaded
 from tallybook.entrypoints.progress import StopWhen, show_progress, stop_at_signals
@@ -37,7 +39,11 @@ def run_day(day: date | None, **given: object) -> None:
 async def _run(engine: Engine, day: date | None) -> RunDone:
     async with engine:
         with stop_at_signals() as stop, show_progress() as shown:
-            return await run_one(engine, day, progress=StopWhen(stop.is_set, shown))
+            done = await run_one(engine, day, progress=StopWhen(stop.is_set, shown))
+        if engine.clock.today() > SystemClock(engine.settings.timezone).today():
+            # A server beside it follows meanwhile: what is asked of it next is of the day just run.
+            await asyncio.sleep(2 * FOLLOW_SECONDS)
+        return done
 
 
 def run_lines(done: RunDone) -> list[str]:

@@ -22,23 +22,41 @@ from tallybook.kernel.text import on_one_line
 from tallybook.writer.model import Command, Outcome
 
 
-def create(name: str, scope: str, days: int | None, **given: object) -> None:
+def create(
+    name: str, scope: str, days: int | None, *, is_new_client: bool, **given: object
+) -> None:
     """Make a key and show its text, once."""
     with _open(given) as engine:
         expires_at = None if days is None else engine.clock.now() + timedelta(days=days)
         secret = fresh_secret(KEY_BYTES)
-        text, outcome = make_key(engine.door, secret, name.strip(), Scope(scope), expires_at)
+        text, outcome = make_key(
+            engine.door,
+            secret,
+            name.strip(),
+            Scope(scope),
+            expires_at,
+            is_new_client=is_new_client,
+        )
         _tell(outcome, text)
 
 
 def rotate(key_id: str, kept_hours: int, **given: object) -> None:
-    """Make another key for the same client; the old one stays good for some hours."""
+    """Make another key for the same client; an old one that is good stays so for some hours."""
     with _open(given) as engine:
+        ident = _ident(key_id)
+        with engine.database.reader() as connection:
+            held = {key.id: key for key in list_keys(connection)}
+        now = engine.clock.now()
+        has_ended = ident in held and not is_good(held[ident], now)
         kept_for = timedelta(hours=kept_hours)
         secret = fresh_secret(KEY_BYTES)
-        text, outcome = rotate_key(engine.door, secret, _ident(key_id), kept_for)
+        text, outcome = rotate_key(engine.door, secret, ident, kept_for)
         _tell(outcome, text)
-        print(f"The old key stays good for {kept_hours} hours.")
+        print(
+            "The old key has ended, and stays so."
+            if has_ended
+            else f"The old key stays good for {kept_hours} hours at most."
+        )
 
 
 def revoke(key_id: str, **given: object) -> None:
@@ -75,7 +93,7 @@ def show(**given: object) -> None:
 
 @contextmanager
 def _open(given: dict[str, object]) -> Generator[Engine]:
-    engine = Engine.open(load_settings(**given), may_create=False)
+    engine = Engine.open(load_settings(**given), may_create=False, claims_key=False)
     try:
         yield engine
     finally:

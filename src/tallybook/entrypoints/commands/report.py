@@ -29,7 +29,7 @@ def report(
         )
     settings = load_settings(**given)
     log_to(level="WARNING", style=settings.log_format)
-    engine = Engine.open(settings, may_create=False)
+    engine = Engine.open(settings, may_create=False, claims_key=False)
     try:
         span = Span.of(days, as_of or engine.clock.today())
         if output is None:

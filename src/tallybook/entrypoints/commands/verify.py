@@ -8,8 +8,9 @@ from tallybook.ambient.secrets import Secrets, SecretsError
 from tallybook.ambient.settings import Settings, load_settings
 from tallybook.db import migrate
 from tallybook.db.engine import Database, open_database
-from tallybook.entrypoints.engine import open_secrets, require_book
+from tallybook.entrypoints.engine import require_book
 from tallybook.entrypoints.errors import CommandError, ExitCode
+from tallybook.entrypoints.master_key import open_secrets
 from tallybook.entrypoints.progress import show_progress
 from tallybook.reports.verify import CHECKS, format_discrepancies, how_many
 from tallybook.reports.verify import verify as verify_book
@@ -59,7 +60,7 @@ def _open_secrets(settings: Settings, database: Database) -> Secrets | None:
         print(f"There is no key at {settings.key_path}, so the reports as they came are not read.")
         return None
     try:
-        return open_secrets(settings, database)
+        return open_secrets(settings.key_path, database, may_claim=False)
     except SecretsError as error:
         print(f"The reports as they came are not read: {error}")
         return None
