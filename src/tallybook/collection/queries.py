@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text, tuple_
 
-from tallybook.collection.model import Installment, Job, Run
+from tallybook.collection.model import Installment, Job, PlanStatus, Run
 from tallybook.collection.store import (
     INSTALLMENTS,
     INSTALLMENTS_TABLE,
@@ -214,6 +214,16 @@ def find_job(connection: Connection, name: str) -> Job | None:
     """Find a job's row."""
     rows = fetch(connection, JOBS.rows, _JOB, job=name)
     return rows[0] if rows else None
+
+
+def find_other_currency(connection: Connection, currency: str) -> str | None:
+    """Find a currency, other than the Processor's, in which something is to be collected yet."""
+    wanted = select(_P.currency).where(
+        _P.currency != currency,
+        _P.status != PlanStatus.CLOSED.value,
+        _P.succeeded_minor < _P.total_minor,
+    )
+    return connection.execute(wanted.limit(1)).scalar()
 
 
 def list_runs(connection: Connection, *, before: date | None, limit: int) -> list[Run]:

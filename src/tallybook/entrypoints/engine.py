@@ -15,10 +15,11 @@ from tallybook.ambient.clock import Clock, PlayedClock, SystemClock
 from tallybook.ambient.fresh import FreshIds
 from tallybook.ambient.secrets import Secrets, SecretsError
 from tallybook.ambient.settings import Settings
+from tallybook.ambient.surroundings import SettingsError
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.runs import DAILY
 from tallybook.collection.operations.sending import LEASE
-from tallybook.collection.queries import find_job
+from tallybook.collection.queries import find_job, find_other_currency
 from tallybook.collection.rules import Caps
 from tallybook.collection.tasks.stopping import finish_running
 from tallybook.collection.tasks.switch import SendingGuard
@@ -84,6 +85,7 @@ class Engine:
             processor,
             clock,
             house_account=settings.house_account.get_secret_value(),
+            currency=settings.currency,
             lease=LEASE,
             is_open=self.sending.is_open,
         )
@@ -132,11 +134,13 @@ class Engine:
         processor: Processor | None = None,
         migrate: bool | None = None,
         may_create: bool = True,
+        in_any_currency: bool = False,
     ) -> Engine:
         """Assemble a running engine; a test or a demo brings a clock, ids or Processor of its own.
 
         An empty or older database is migrated first, unless the settings or the caller say no.
-        Whoever works on a book that must be there says that none may be created.
+        Whoever works on a book that must be there says that none may be created, and whoever stops
+        what is sent, that the currency does not matter.
 
         Raises: SettingsError, DatabaseUrlError, NoBookError, DatabaseTooNewError,
             DatabaseBehindError, SecretsError, and the driver's own errors where the database can't
@@ -155,6 +159,8 @@ class Engine:
             if not may_create:
                 require_book(database)
             bring_up_to_date(database, allowed=settings.migrate if migrate is None else migrate)
+            if not in_any_currency:
+                refuse_other_currency(settings, database)
             secrets = open_secrets(settings, database)
             engine = cls(
                 settings,
@@ -250,6 +256,24 @@ def require_book(database: Database) -> None:
     """See that a book was begun in a database. Raises: NoBookError."""
     if migrate.current_revision(database) is None:
         raise NoBookError(database.place)
+
+
+def refuse_other_currency(settings: Settings, database: Database) -> None:
+    """See that the Processor's currency is the one that this book collects in.
+
+    The wire names none: what is owed in another would be collected figure by figure. Source: P1.
+
+    Raises: SettingsError.
+    """
+    with database.reader() as connection:
+        other = find_other_currency(connection, settings.currency)
+    if other is not None:
+        problem = (
+            f"This book has something to collect in {other}, and TALLYBOOK_CURRENCY is"
+            f" {settings.currency}: set TALLYBOOK_CURRENCY={other}. Another one can be set once"
+            " all of that is collected or given up."
+        )
+        raise SettingsError([problem])
 
 
 def last_date(database: Database) -> date | None:

@@ -11,6 +11,10 @@ from tallybook.kernel.frozen import frozen
 ACCOUNT_NOT_KNOWN = "not_known"
 """The error of a 404 about the balance of one account, where those of others are told."""
 
+CURRENCY_NOT_SERVED = "currency_not_served"
+"""Why a transfer was not sent: the wire names no currency, so its figure would be moved in the
+Processor's. Source: P1."""
+
 
 class Direction(StrEnum):
     """Which way money goes, seen from the customer. Source: P1."""

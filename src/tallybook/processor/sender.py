@@ -15,6 +15,7 @@ from tallybook.kernel.money import format_amount, parse_amount
 from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Transfer
 from tallybook.processor.port import (
+    CURRENCY_NOT_SERVED,
     BalancesNotTold,
     Processor,
     ProcessorRejected,
@@ -62,8 +63,8 @@ class Sent:
             return "accepted"
         if self.rejected is None:
             return "unknown"
-        if not self.is_attempt and self.rejected == LEASE_OVER:
-            return LEASE_OVER
+        if not self.is_attempt and self.rejected in (LEASE_OVER, CURRENCY_NOT_SERVED):
+            return self.rejected
         return "rejected" if self.is_connected else "not_connected"
 
 
@@ -76,6 +77,7 @@ class Sender:
         clock: Clock,
         *,
         house_account: str,
+        currency: str,
         lease: timedelta,
         is_open: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -84,6 +86,7 @@ class Sender:
         self._processor = processor
         self._clock = clock
         self._house_account = house_account
+        self._currency = currency
         self._lease_seconds = lease.total_seconds()
         self._open = asyncio.Semaphore(OPEN_MAX)
         self._balances: _Balances | None = None
@@ -96,6 +99,10 @@ class Sender:
         there, on a clock that nobody can set and that shows a process which stood still; and by the
         instant on record, which is what others go by. Whichever ends first counts. Source: P3.
         """
+        if transfer.currency != self._currency:
+            message = f"a transfer in {transfer.currency} is not sent: {self._currency} is moved"
+            _log.error(message, extra={"transfer_id": transfer.id})
+            return Sent(rejected=CURRENCY_NOT_SERVED, is_attempt=False)
         deadline = asked_at + self._lease_seconds
         is_late = False
 

@@ -58,15 +58,19 @@ class Sending:
     def __init__(self, says: Callable[[], Any]) -> None:
         self.rail, self.clock = Rail(says), ManualClock(NOW)
         self.sender = Sender(
-            cast("Processor", self.rail), self.clock, house_account="HOUSE", lease=LEASE
+            cast("Processor", self.rail),
+            self.clock,
+            house_account="HOUSE",
+            currency="USD",
+            lease=LEASE,
         )
 
-    async def send(self, count: int) -> list[Sent]:
+    async def send(self, count: int, *, currency: str = "USD") -> list[Sent]:
         """Send so many debits at once, each of 1.00."""
         debit: Any = SimpleNamespace(
             is_debit=True,
             amount_minor=100,
-            currency="USD",
+            currency=currency,
             direction="debit",
             id="0" * 32,
             lease_until=self.clock.now() + LEASE,
@@ -174,3 +178,14 @@ def test_a_question_that_breaks_holds_no_debit_up(
 
 def test_two_waits_for_a_balance_are_a_small_part_of_a_lease() -> None:
     assert LEASE.total_seconds() / 4 >= 2 * BALANCE_SECONDS
+
+
+# -- one currency: P1
+
+
+def test_nothing_is_sent_in_another_currency_than_the_processors() -> None:
+    sending = Sending(plenty)
+    sent = asyncio.run(sending.send(3, currency="CZK"))
+    assert sending.counts == (0, 0)
+    assert {each.outcome for each in sent} == {"currency_not_served"}
+    assert not any(each.is_attempt for each in sent)

@@ -75,7 +75,7 @@ def show(**given: object) -> None:
 
 @contextmanager
 def _open(given: dict[str, object]) -> Generator[Engine]:
-    engine = Engine.open(load_settings(**given), may_create=False)
+    engine = Engine.open(load_settings(**given), may_create=False, in_any_currency=True)
     try:
         yield engine
     finally:

@@ -16,7 +16,7 @@ from tallybook.processor.queries import find_sending
 
 def show(**given: object) -> None:
     """Say whether anything may be sent."""
-    engine = Engine.open(load_settings(**given), may_create=False)
+    engine = Engine.open(load_settings(**given), may_create=False, in_any_currency=True)
     try:
         _say(engine)
     finally:
@@ -25,7 +25,7 @@ def show(**given: object) -> None:
 
 def change(state: SendingState, reason: str, by: str, **given: object) -> None:
     """Stop or start all sending; once this is done nothing that is forbidden begins any more."""
-    engine = Engine.open(load_settings(**given), may_create=False)
+    engine = Engine.open(load_settings(**given), may_create=False, in_any_currency=True)
     try:
         outcome = loops.run(set_sending(engine.door, SetSending(state, reason.strip(), by.strip())))
         if outcome.refusal is not None:
@@ -37,7 +37,7 @@ def change(state: SendingState, reason: str, by: str, **given: object) -> None:
 
 def hold(reason: str, by: str, **given: object) -> None:
     """Say that this book is a restored copy: its last event is where it may have lost something."""
-    engine = Engine.open(load_settings(**given), may_create=False)
+    engine = Engine.open(load_settings(**given), may_create=False, in_any_currency=True)
     try:
         hold_sending(
             engine.door, engine.database, engine.clock, reason=reason.strip(), by=by.strip()
