@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tallybook.advances.operations.begin import BeginAdvance
+from tallybook.advances.tasks.perform import perform_advance
 from tallybook.ambient.clock import SystemClock
 from tallybook.collection.operations.switching import SetSending
 from tallybook.collection.rules import Caps
 from tallybook.collection.tasks import switch as switch_tasks
+from tallybook.collection.tasks.resolving import Ruling, resolve_item
 from tallybook.collection.tasks.run import RunDone, run_day
 from tallybook.collection.tasks.switch import SendingGuard, set_sending
 from tallybook.db.engine import open_database
@@ -191,6 +194,47 @@ def test_a_run_stops_at_its_cap_and_the_rest_goes_out_in_the_next_ones(
         assert days == ["run_capped", "run_capped", None]
         assert len(played.rail.calls) == before + 6
         assert len(played.items(ItemKind.RUN_CAPPED)) == 2
+        assert verify(played.database) == []
+
+
+def test_a_row_over_the_cap_of_a_run_waits_for_a_person_and_holds_up_nobody(
+    book_url: str, tmp_path: Path
+) -> None:
+    with Played(book_url, tmp_path, caps=Caps(run_minor=1000)) as played:
+        for number, amount in zip(NUMBERS[:2], (14_400, 1_200), strict=True):
+            played.customer(number)
+            played.advance(number, amount=amount)  # rows of 12.00, and of 1.00
+        for call in list(played.rail.calls):
+            played.rail.tell(call.executed_as, "success")
+        played.run_until(21)
+        assert (len(played.debits(0)), len(played.debits(1))) == (0, 3)
+        items = played.items(ItemKind.DEBIT_CAPPED)
+        assert items
+        assert not played.items(ItemKind.RUN_CAPPED)
+        assert all("12.00 USD is over the cap of a run, 10.00 USD" in item.detail for item in items)
+        for item in items:
+            ruling = Ruling(item.id, Action.OVERRIDE, "because", "ann")
+            assert played.wait(resolve_item(played, ruling)).status == 200
+        played.run(1)
+        assert [debit.amount_minor for debit in played.debits(0)] == [1200]
+        played.run_until(28)
+        assert len(played.debits(1)) == 4
+        assert verify(played.database) == []
+
+
+def test_where_the_cap_of_a_run_binds_the_oldest_go_out_first(
+    book_url: str, tmp_path: Path
+) -> None:
+    """Three accounts have a row of 1.00 a day, and 2.00 a run is all that goes out. Source: A11."""
+    with Played(book_url, tmp_path, caps=Caps(run_minor=200)) as played:
+        for number in NUMBERS[:3]:
+            played.customer(number)
+            asked = BeginAdvance(played.secrets.keyed_hash(number), 2000, "USD", 20, 1, 0, None)
+            played.wait(perform_advance(played, asked))
+        for call in list(played.rail.calls):
+            played.rail.tell(call.executed_as, "success")
+        played.run_until(12)
+        assert [len(played.debits(which)) for which in range(3)] == [8, 8, 8]
         assert verify(played.database) == []
 
 
