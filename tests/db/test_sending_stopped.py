@@ -128,6 +128,32 @@ def test_a_run_in_progress_sees_the_stop_before_its_next_call(
         assert verify(played.database) == []
 
 
+def test_what_a_stop_kept_from_being_sent_is_no_failed_attempt(
+    sqlite_book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Processor tells balances, and a person stops sending while it is asked for the first."""
+    with Played(sqlite_book_url, tmp_path, max_attempts=1) as played:
+        prepared(played, 3)
+        asked: list[str] = []
+
+        async def stop_and_tell(account: str) -> str:
+            asked.append(account)
+            await set_sending(played.door, STOP)
+            return "0.10"
+
+        sender = played.sender
+        monkeypatch.setattr(Played, "sender", sender)
+        monkeypatch.setattr(
+            type(played.rail), "available_balance", lambda _, each: stop_and_tell(each)
+        )
+        assert stopped(played.run(1)) == "stopped"
+        assert len(asked) == 1
+        assert [debit.reason for which in range(3) for debit in played.debits(which)] == [
+            "not_connected"
+        ] * 3
+        assert {advance.status.value for advance in played.advances()} == {"active"}
+
+
 def _command(asked: SetSending) -> switch_tasks.Command:
     return switch_tasks.Command(switch_tasks.SET_SENDING, asked)
 

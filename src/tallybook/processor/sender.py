@@ -31,6 +31,9 @@ INSUFFICIENT_FUNDS = "insufficient_funds"
 PROCESSOR_ERROR = "processor_error"
 """Why an outcome is unknown where the call broke in a way that the port knows nothing of."""
 
+NOT_SENT = "not_sent"
+"""Why a transfer was rejected that might not be sent any more when its turn came."""
+
 LEASE_OVER = "lease_over"
 """Why a transfer was not sent though the Processor may well be there. Source: P3."""
 
@@ -118,9 +121,14 @@ class Sender:
             return not is_late
 
         async with self._open:
-            if await self._lacks_funds(transfer, bank_account):
+            lacks_funds = await self._lacks_funds(transfer, bank_account, may_send)
+            if not may_send():
+                # Whatever it holds: what may not be sent is no attempt, and stays due.
+                sent = Sent(rejected=NOT_SENT, is_connected=False)
+            elif lacks_funds:
                 return Sent(rejected=INSUFFICIENT_FUNDS)
-            sent = await self._call(transfer, bank_account, may_send)
+            else:
+                sent = await self._call(transfer, bank_account, may_send)
             if is_late and not sent.is_connected:
                 return Sent(rejected=LEASE_OVER, is_attempt=False)
             return sent
@@ -146,10 +154,13 @@ class Sender:
             return Sent(unknown=PROCESSOR_ERROR)
         return Sent(transaction_id=answered)
 
-    async def _lacks_funds(self, transfer: Transfer, bank_account: str) -> bool:
+    async def _lacks_funds(
+        self, transfer: Transfer, bank_account: str, may_send: Callable[[], bool]
+    ) -> bool:
         """Tell whether a debit is known to fail for lack of funds. Source: P8.
 
         What is not told in time holds nothing up: the debit is sent, and fails like any other.
+        Nothing is asked about one that may not be sent.
         """
         if not transfer.is_debit:
             return False
@@ -161,8 +172,8 @@ class Sender:
                 if not balances.is_answered:
                     if balances.silent != silent:
                         return False
-                    return await self._ask_balance(balances, transfer, bank_account)
-        return await self._ask_balance(balances, transfer, bank_account)
+                    return await self._ask_balance(balances, transfer, bank_account, may_send)
+        return await self._ask_balance(balances, transfer, bank_account, may_send)
 
     def _balances_of_today(self) -> _Balances:
         day, loop = self._clock.today(), asyncio.get_running_loop()
@@ -172,9 +183,13 @@ class Sender:
         return known
 
     async def _ask_balance(
-        self, balances: _Balances, transfer: Transfer, bank_account: str
+        self,
+        balances: _Balances,
+        transfer: Transfer,
+        bank_account: str,
+        may_send: Callable[[], bool],
     ) -> bool:
-        if balances.are_told is False or balances.silent >= SILENT_MAX:
+        if balances.are_told is False or balances.silent >= SILENT_MAX or not may_send():
             return False
         try:
             async with asyncio.timeout(BALANCE_SECONDS):

@@ -56,13 +56,14 @@ class Sending:
     """One sender, and chunks of debits that are sent through it."""
 
     def __init__(self, says: Callable[[], Any]) -> None:
-        self.rail, self.clock = Rail(says), ManualClock(NOW)
+        self.rail, self.clock, self.is_open = Rail(says), ManualClock(NOW), True
         self.sender = Sender(
             cast("Processor", self.rail),
             self.clock,
             house_account="HOUSE",
             currency="USD",
             lease=LEASE,
+            is_open=lambda: self.is_open,
         )
 
     async def send(self, count: int, *, currency: str = "USD") -> list[Sent]:
@@ -135,9 +136,6 @@ def test_one_account_whose_balance_does_not_come_leaves_the_others_be() -> None:
         sending.rail.says = poor
         assert {sent.rejected for sent in await sending.send(20)} == {"insufficient_funds"}
 
-    async def poor() -> str | None:
-        return "0.99"
-
     asyncio.run(chunks())
     assert sending.counts == (42, 41)
 
@@ -178,6 +176,35 @@ def test_a_question_that_breaks_holds_no_debit_up(
 
 def test_two_waits_for_a_balance_are_a_small_part_of_a_lease() -> None:
     assert LEASE.total_seconds() / 4 >= 2 * BALANCE_SECONDS
+
+
+# -- a stop, and a lease that is over, while a balance is asked for: P3, P8
+
+
+async def poor() -> str | None:
+    return "0.99"
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_nobody_is_asked_for_a_balance_after_a_stop_and_no_lack_of_funds_counts(count: int) -> None:
+    async def stop() -> str | None:
+        sending.is_open = False
+        return await poor()
+
+    sending = Sending(stop)
+    sent = asyncio.run(sending.send(count))
+    assert sending.counts == (1, 0)
+    assert {each.outcome for each in sent} == {"not_connected"}
+
+
+def test_a_lack_of_funds_that_is_told_after_the_lease_counts_for_nothing() -> None:
+    async def late() -> str | None:
+        sending.clock.advance(seconds=LEASE.total_seconds() + 1)
+        return await poor()
+
+    sending = Sending(late)
+    (sent,) = asyncio.run(sending.send(1))
+    assert (sent.outcome, sent.is_attempt) == ("lease_over", False)
 
 
 # -- one currency: P1
