@@ -18,7 +18,7 @@ from tallybook.ambient.settings import Settings
 from tallybook.ambient.surroundings import SettingsError
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.runs import DAILY
-from tallybook.collection.operations.sending import LEASE
+from tallybook.collection.operations.sending import lease_for
 from tallybook.collection.queries import find_job, find_other_currency
 from tallybook.collection.rules import Caps
 from tallybook.collection.tasks.stopping import finish_running
@@ -86,7 +86,7 @@ class Engine:
             clock,
             house_account=settings.house_account.get_secret_value(),
             currency=settings.currency,
-            lease=LEASE,
+            lease=lease_for(settings.processor_timeout_seconds),
             is_open=self.sending.is_open,
         )
         self.advance_terms = read_terms(settings)

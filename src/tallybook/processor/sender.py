@@ -26,6 +26,9 @@ from tallybook.processor.port import (
 OPEN_MAX = 200
 """At most so many intents are in the air at once. Source: P3."""
 
+BEGIN_SECONDS = 60
+"""How long after its intent was asked for a call may begin. Source: P3."""
+
 INSUFFICIENT_FUNDS = "insufficient_funds"
 
 PROCESSOR_ERROR = "processor_error"
@@ -84,29 +87,33 @@ class Sender:
         lease: timedelta,
         is_open: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Prepare to call; `is_open` is asked just before each first byte, and must be quick."""
+        """Prepare to call; `is_open` is asked just before each first byte, and must be quick.
+
+        `lease` is how long an intent that is sent by it is its process's alone.
+        """
+        self.lease = lease
         self._is_open = is_open
         self._processor = processor
         self._clock = clock
         self._house_account = house_account
         self._currency = currency
-        self._lease_seconds = lease.total_seconds()
         self._open = asyncio.Semaphore(OPEN_MAX)
         self._balances: _Balances | None = None
         """What is known of them on the date of the last debit."""
 
     async def send(self, transfer: Transfer, bank_account: str, *, asked_at: float) -> Sent:
-        """Send one transfer, once, while its lease holds.
+        """Send one transfer, once, if its call begins in time: it then ends within the lease.
 
-        `asked_at` is the monotonic time before its intent was asked for. The lease is counted from
-        there, on a clock that nobody can set and that shows a process which stood still; and by the
-        instant on record, which is what others go by. Whichever ends first counts. Source: P3.
+        `asked_at` is the monotonic time before its intent was asked for. The time to begin is
+        counted from there, on a clock that nobody can set and that shows a process which stood
+        still; and from the instant on record, which is what others go by. Whichever ends first
+        counts. Source: P3.
         """
         if transfer.currency != self._currency:
             message = f"a transfer in {transfer.currency} is not sent: {self._currency} is moved"
             _log.error(message, extra={"transfer_id": transfer.id})
             return Sent(rejected=CURRENCY_NOT_SERVED, is_attempt=False)
-        deadline = asked_at + self._lease_seconds
+        begin_by = asked_at + BEGIN_SECONDS
         is_late = False
 
         def may_send() -> bool:
@@ -116,7 +123,8 @@ class Sender:
                 return False
             # The clock of days is the one that made the intent, so played days end no lease of it.
             is_late = (
-                self._clock.monotonic() >= deadline or self._clock.now() >= transfer.lease_until
+                self._clock.monotonic() >= begin_by
+                or self._clock.now() >= transfer.intent_at + timedelta(seconds=BEGIN_SECONDS)
             )
             return not is_late
 

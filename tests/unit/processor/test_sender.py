@@ -11,7 +11,7 @@ import pytest
 from tallybook.ambient.clock import ManualClock
 from tallybook.processor.model import Transfer
 from tallybook.processor.port import BalancesNotTold, Processor, TransferOrder
-from tallybook.processor.sender import BALANCE_SECONDS, SILENT_MAX, Sender, Sent
+from tallybook.processor.sender import BALANCE_SECONDS, BEGIN_SECONDS, SILENT_MAX, Sender, Sent
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
@@ -74,7 +74,7 @@ class Sending:
             currency=currency,
             direction="debit",
             id="0" * 32,
-            lease_until=self.clock.now() + LEASE,
+            intent_at=self.clock.now(),
         )
         asked_at = self.clock.monotonic()
         calls = [
@@ -174,8 +174,8 @@ def test_a_question_that_breaks_holds_no_debit_up(
     assert "DE1" not in caplog.text
 
 
-def test_two_waits_for_a_balance_are_a_small_part_of_a_lease() -> None:
-    assert LEASE.total_seconds() / 4 >= 2 * BALANCE_SECONDS
+def test_two_waits_for_a_balance_are_a_small_part_of_the_time_to_begin() -> None:
+    assert BEGIN_SECONDS / 4 >= 2 * BALANCE_SECONDS
 
 
 # -- a stop, and a lease that is over, while a balance is asked for: P3, P8
@@ -199,7 +199,7 @@ def test_nobody_is_asked_for_a_balance_after_a_stop_and_no_lack_of_funds_counts(
 
 def test_a_lack_of_funds_that_is_told_after_the_lease_counts_for_nothing() -> None:
     async def late() -> str | None:
-        sending.clock.advance(seconds=LEASE.total_seconds() + 1)
+        sending.clock.advance(seconds=BEGIN_SECONDS + 1)
         return await poor()
 
     sending = Sending(late)

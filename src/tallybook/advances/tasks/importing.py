@@ -96,7 +96,9 @@ class _Import:
         when_refused: WhenRefused | None,
     ) -> None:
         self._context = context
-        self._operation = BeginAdvanceOperation(context.advance_terms, this_process())
+        self._operation = BeginAdvanceOperation(
+            context.advance_terms, this_process(), context.sender.lease
+        )
         self._seen = seen
         self._summary = ImportSummary()
         self._tally = Tally(self._summary, progress, when_refused)

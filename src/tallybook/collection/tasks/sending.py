@@ -66,12 +66,12 @@ async def send_due(
     Raises: Refused `busy` or `outcome_unknown` where the database refused intents, once what has
         one is sent and recorded; `call_unrecorded`.
     """
-    asked_at = context.clock.monotonic()
+    asked_at, lease = context.clock.monotonic(), context.sender.lease
     intents = await context.door.ask_chunk(
         [
             Command(
                 SEND_INSTALLMENT,
-                SendInstallment(row.installment_id, row.subject_id, run_on, sender),
+                SendInstallment(row.installment_id, row.subject_id, run_on, sender, lease),
             )
             for row in rows
         ]
