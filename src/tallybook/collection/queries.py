@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text, tuple_
@@ -275,14 +275,21 @@ def list_transfers_of(connection: Connection, subject_ids: Sequence[str]) -> lis
 
 
 def stream_reported(
-    connection: Connection, first: date, last: date
+    connection: Connection,
+    first: date,
+    last: date,
+    learned: tuple[datetime, datetime] | None = None,
 ) -> Iterator[list[tuple[Transfer, str]]]:
     """List every transfer submitted or resolved in a span of days, with its account's last four.
 
+    Resolved is one on the day on which it happened, and where it was `learned` from one instant
+    until before another: of news that came late, a span around today shows nothing else.
     Source: A14.
     """
     submitted = _T.sent_on.between(first, last)
     resolved = _T.resolved_on.between(first, last)
+    if learned is not None:
+        resolved |= (_T.resolved_at >= learned[0]) & (_T.resolved_at < learned[1])
     wanted = (
         select(*(_T[name] for name in TRANSFERS.rows.columns), BANK_ACCOUNTS_TABLE.c.last4)
         .join(BANK_ACCOUNTS_TABLE, BANK_ACCOUNTS_TABLE.c.id == _T.bank_account_id)

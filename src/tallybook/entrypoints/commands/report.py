@@ -31,7 +31,7 @@ def report(
     log_to(level="WARNING", style=settings.log_format)
     engine = Engine.open(settings, may_create=False)
     try:
-        span = Span.of(days, as_of or engine.clock.today())
+        span = Span.of(days, as_of or engine.clock.today(), engine.clock)
         if output is None:
             _to_standard_output(engine, span, chosen)
         else:
