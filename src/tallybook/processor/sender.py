@@ -16,6 +16,7 @@ from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Transfer
 from tallybook.processor.port import (
     CURRENCY_NOT_SERVED,
+    NOT_LET_IN,
     BalancesNotTold,
     Processor,
     ProcessorRejected,
@@ -58,8 +59,8 @@ class Sent:
     rejected: str | None = None
     is_connected: bool = True
     is_attempt: bool = True
-    """Not where we could not even begin, whether or not the Processor was there: a refusal of our
-    own that counts for nothing. So is whatever was not connected."""
+    """Not where we could not even begin, whether or not the Processor was there, or were not let
+    in: a refusal that counts for nothing. So is whatever was not connected."""
     unknown: str | None = None
 
     @property
@@ -69,9 +70,15 @@ class Sent:
             return "accepted"
         if self.rejected is None:
             return "unknown"
-        if not self.is_attempt and self.rejected in (LEASE_OVER, CURRENCY_NOT_SERVED):
+        named = (LEASE_OVER, CURRENCY_NOT_SERVED, NOT_LET_IN)
+        if not self.is_attempt and self.rejected in named:
             return self.rejected
         return "rejected" if self.is_connected else "not_connected"
+
+    @property
+    def is_turned_away(self) -> bool:
+        """Tell whether it did not get as far as to be looked at: the next one won't either."""
+        return not self.is_connected or self.outcome == NOT_LET_IN
 
 
 class Sender:
@@ -154,6 +161,10 @@ class Sender:
         try:
             answered = await self._processor.perform_transaction(order, may_send=may_send)
         except ProcessorRejected as rejected:
+            if not rejected.was_let_in:
+                message = "the Processor lets nobody in: look at TALLYBOOK_PROCESSOR_TOKEN"
+                _log.error(message, extra={"transfer_id": transfer.id})
+                return Sent(rejected=NOT_LET_IN, is_attempt=False)
             return Sent(rejected=rejected.reason, is_connected=not rejected.refused_before_sending)
         except ProcessorUnknown as unknown:
             return Sent(unknown=unknown.reason)
