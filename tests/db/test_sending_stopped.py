@@ -3,9 +3,11 @@
 Source: I29, P3, T3.
 """
 
+import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from tallybook.advances.operations.begin import BeginAdvance
 from tallybook.advances.tasks.perform import perform_advance
@@ -18,7 +20,7 @@ from tallybook.collection.tasks.run import RunDone, run_day
 from tallybook.collection.tasks.switch import SendingGuard, set_sending
 from tallybook.db.engine import open_database
 from tallybook.kernel.refusal import Refused
-from tallybook.processor.model import Action, ItemKind, SendingState
+from tallybook.processor.model import Action, ItemKind, Sending, SendingState
 from tallybook.processor.port import TransferOrder
 from tallybook.processor.queries import find_sending
 from tallybook.reports.verify import verify
@@ -174,6 +176,45 @@ def test_a_switch_that_cant_be_read_is_closed(tmp_path: Path) -> None:
         assert not SendingGuard(database, SystemClock(), caps=Caps()).is_open()
     finally:
         database.close()
+
+
+class SlowLook:
+    """Lets looks at the switch take long after its row was read; the first meets a stop then."""
+
+    def __init__(self, played: Played, monkeypatch: pytest.MonkeyPatch, *, slow: int) -> None:
+        self.played, self.ahead, self.slow, self.looks = played, 0.0, slow, 0
+        self.find = switch_tasks.find_sending
+        monkeypatch.setattr(played.clock, "monotonic", lambda: time.monotonic() + self.ahead)
+        monkeypatch.setattr(switch_tasks, "find_sending", self)
+
+    def __call__(self, connection: Connection) -> Sending | None:
+        seen = self.find(connection)
+        self.looks += 1
+        if self.looks <= self.slow:
+            self.ahead += switch_tasks.SETTLED_SECONDS
+        if self.slow == self.looks == 1:
+            self.played.door.ask_now(_command(STOP))
+        return seen
+
+
+def test_a_look_that_took_longer_than_a_stop_is_not_believed(
+    sqlite_book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Played(sqlite_book_url, tmp_path) as played:
+        look = SlowLook(played, monkeypatch, slow=1)
+        assert not played.sending.is_open()
+        assert look.looks == 2
+
+
+def test_a_book_that_answers_too_slowly_is_closed(
+    sqlite_book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Played(sqlite_book_url, tmp_path) as played:
+        look = SlowLook(played, monkeypatch, slow=switch_tasks.LOOKS_MAX)
+        assert "too slowly" in str(played.sending.why_not())
+        played.sending.look_again()
+        assert played.sending.is_open()
+        assert look.looks == switch_tasks.LOOKS_MAX + 1
 
 
 def test_a_debit_over_its_cap_waits_for_a_person(book_url: str, tmp_path: Path) -> None:
