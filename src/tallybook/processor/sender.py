@@ -35,9 +35,6 @@ INSUFFICIENT_FUNDS = "insufficient_funds"
 PROCESSOR_ERROR = "processor_error"
 """Why an outcome is unknown where the call broke in a way that the port knows nothing of."""
 
-NOT_SENT = "not_sent"
-"""Why a transfer was rejected that might not be sent any more when its turn came."""
-
 LEASE_OVER = "lease_over"
 """Why a transfer was not sent though the Processor may well be there. Source: P3."""
 
@@ -136,14 +133,10 @@ class Sender:
             return not is_late
 
         async with self._open:
-            lacks_funds = await self._lacks_funds(transfer, bank_account, may_send)
-            if not may_send():
-                # Whatever it holds: what may not be sent is no attempt, and stays due.
-                sent = Sent(rejected=NOT_SENT, is_connected=False)
-            elif lacks_funds:
+            # Whatever it holds: what may not be sent is no attempt, which the call finds out.
+            if await self._lacks_funds(transfer, bank_account, may_send) and may_send():
                 return Sent(rejected=INSUFFICIENT_FUNDS)
-            else:
-                sent = await self._call(transfer, bank_account, may_send)
+            sent = await self._call(transfer, bank_account, may_send)
             if is_late and not sent.is_connected:
                 return Sent(rejected=LEASE_OVER, is_attempt=False)
             return sent

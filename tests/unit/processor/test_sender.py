@@ -10,7 +10,7 @@ import pytest
 
 from tallybook.ambient.clock import ManualClock
 from tallybook.processor.model import Transfer
-from tallybook.processor.port import BalancesNotTold, Processor, TransferOrder
+from tallybook.processor.port import BalancesNotTold, Processor, ProcessorRejected, TransferOrder
 from tallybook.processor.sender import BALANCE_SECONDS, BEGIN_SECONDS, SILENT_MAX, Sender, Sent
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -47,7 +47,8 @@ class Rail:
         self, order: TransferOrder, *, may_send: Callable[[], bool]
     ) -> str:
         del order
-        assert may_send()
+        if not may_send():
+            raise ProcessorRejected("not_sent", refused_before_sending=True)
         self.sent += 1
         return f"txn_{self.sent}"
 
