@@ -190,6 +190,7 @@ class Played:
             self.rail,
             self.clock,
             house_account="HOUSE",
+            currency=self.currency,
             lease=LEASE,
             is_open=self.sending.is_open,
         )

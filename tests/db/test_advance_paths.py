@@ -23,7 +23,7 @@ from tallybook.advances.operations.rulings import (
     RuleAdvance,
 )
 from tallybook.collection import queries
-from tallybook.collection.operations.sending import SEND_INSTALLMENT, SendInstallment
+from tallybook.collection.operations.sending import LEASE, SEND_INSTALLMENT, SendInstallment
 from tallybook.collection.operations.transfers import (
     EXPIRE_INTENT,
     RECORD_ANSWER,
@@ -1310,7 +1310,7 @@ def test_a_run_killed_while_it_sends_sends_nothing_twice(
             book.wait(run_day(book))
     assert len(book.rail.calls) == 2
     book.reopen()
-    book.clock.advance(seconds=61)
+    book.clock.advance(seconds=LEASE.total_seconds() + 1)
     book.run()
     assert book.debit_of(1).state is S.UNKNOWN
     assert [item.kind for item in book.items()] == ["unknown"]

@@ -10,10 +10,10 @@ from tallybook.ambient.logs import JsonLines
 from tallybook.ambient.secrets import Secrets, SecretsError
 from tallybook.customers.model import account_context
 from tallybook.processor.model import Action, ItemKind, Transfer, TransferState
-from tallybook.processor.port import Direction, TransferOrder
+from tallybook.processor.port import Direction, ProcessorRejected, TransferOrder
 from tallybook.reports.verify import verify
 from tests.making import day
-from tests.played import DictatedProcessor, Played
+from tests.played import DictatedProcessor, Played, accepted
 
 pytestmark = pytest.mark.played
 
@@ -134,3 +134,47 @@ def test_a_payout_to_an_account_that_cannot_be_unsealed_is_refused(
     )
     assert book.rail.calls == []
     assert book.advance().status == 201
+
+
+# -- a token that has expired: nobody is let in
+
+
+def shut_out(order: TransferOrder) -> Exception:
+    del order
+    return ProcessorRejected("token expired", refused_before_sending=False, was_let_in=False)
+
+
+def test_where_nobody_is_let_in_no_debit_was_tried(book_url: str, tmp_path: Path) -> None:
+    with Played(book_url, tmp_path, max_attempts=1) as book:
+        prepare(book, 25)
+        book.rail.says = shut_out
+        summary = book.run(1).view["summary"]
+        assert summary["sending_stopped"] == "not_let_in"
+        assert list(summary["sent"]) == ["not_let_in"]
+        tried = [debit for which in range(25) for debit in book.debits(which)]
+        assert {(each.state, each.reason) for each in tried} == {(S.REJECTED, "not_let_in")}
+        assert len(book.rows(0)) == 12, "nothing moves"
+        assert {each.status.value for each in book.advances()} == {"active"}
+        book.rail.says = accepted
+        assert list(book.run(1).view["summary"]["sent"]) == ["accepted"]
+        assert {book.debit_of(1, which).state for which in range(25)} == {S.ACCEPTED}
+        assert verify(book.database) == []
+
+
+def test_a_payout_that_is_not_let_in_is_refused(book: Played) -> None:
+    book.customer()
+    book.rail.says = shut_out
+    refused = book.advance().refusal
+    assert refused is not None
+    assert (refused.code, dict(refused.details)["reason"]) == ("processor_rejected", "not_let_in")
+    book.rail.says = accepted
+    assert book.advance().status == 201
+
+
+def test_what_the_processor_says_is_not_taken_for_a_closed_door(book: Played) -> None:
+    """Else it is no attempt, and is tried again each day."""
+    prepare(book, 1)
+    book.rail.says = lambda _: ProcessorRejected("not_let_in", refused_before_sending=False)
+    book.run(1)
+    assert book.debit_of(1).reason == "said: not_let_in"
+    assert book.rows()[13].replaces == 1

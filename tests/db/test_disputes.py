@@ -324,7 +324,12 @@ def ask_for_balances(
     rail = Telling(book, *balances)
     rail.calls, rail.told, book.rail = book.rail.calls, book.rail.told, rail
     sender = Sender(
-        rail, book.clock, house_account="HOUSE", lease=LEASE, is_open=book.sending.is_open
+        rail,
+        book.clock,
+        house_account="HOUSE",
+        currency="USD",
+        lease=LEASE,
+        is_open=book.sending.is_open,
     )
     monkeypatch.setattr(Played, "sender", sender)
     return rail

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from tallybook.advances.operations.begin import BeginAdvance
 from tallybook.advances.tasks.perform import perform_advance
-from tallybook.ambient.clock import SystemClock
+from tallybook.ambient.clock import ManualClock, SystemClock
 from tallybook.ambient.secrets import SecretsError
 from tallybook.ambient.settings import Settings, load_settings
 from tallybook.ambient.surroundings import SettingsError
@@ -216,10 +216,10 @@ def test_of_machines_that_begin_a_book_at_once_one_goes_on(book_url: str, tmp_pa
 
 
 def test_who_only_looks_does_not_choose_the_key(book_url: str, tmp_path: Path) -> None:
-    Engine.open(settings_for(book_url, tmp_path / "root"), claims_key=False).close()
+    Engine.open(settings_for(book_url, tmp_path / "root"), is_upkeep=True).close()
     Engine.open(settings_for(book_url, tmp_path / "home")).close()
     with pytest.raises(SecretsError, match="not the one"):
-        Engine.open(settings_for(book_url, tmp_path / "root"), claims_key=False)
+        Engine.open(settings_for(book_url, tmp_path / "root"), is_upkeep=True)
 
 
 def test_a_book_without_account_numbers_may_take_another_key(book_url: str, tmp_path: Path) -> None:
@@ -239,6 +239,63 @@ def test_another_books_key_is_refused(sealed_book: str, tmp_path: Path) -> None:
     key.write_bytes(bytes(range(32)))
     with pytest.raises(SecretsError, match="not the one"):
         Engine.open(settings_for(sealed_book, tmp_path / "home", key_file=key))
+
+
+# --- the currency that it collects in ------------------------------------------------------------
+
+
+@pytest.fixture
+def czech_book(sealed_book: str, tmp_path: Path) -> str:
+    """A book that collects an advance in CZK."""
+    settings = settings_for(sealed_book, tmp_path / "home", currency="CZK")
+    with Tallybook(Engine.open(settings)) as book:
+        assert book.create_advance("DE89370400440532013000", "1200.00")["currency"] == "CZK"
+    return sealed_book
+
+
+@pytest.mark.parametrize("currency", ["USD", "JPY"])
+def test_a_book_that_collects_in_another_currency_is_refused(
+    czech_book: str, tmp_path: Path, currency: str
+) -> None:
+    with pytest.raises(SettingsError, match="TALLYBOOK_CURRENCY=CZK"):
+        Engine.open(settings_for(czech_book, tmp_path / "home", currency=currency))
+    Engine.open(settings_for(czech_book, tmp_path / "home", currency="CZK")).close()
+
+
+def test_an_emergency_stop_needs_no_currency(czech_book: str, tmp_path: Path) -> None:
+    settings = settings_for(czech_book, tmp_path / "home")
+    Engine.open(settings, is_upkeep=True).close()
+
+
+def played(book_url: str, home: Path, clock: ManualClock, **given: object) -> Tallybook:
+    settings = settings_for(book_url, home, **({"currency": "CZK"} | given))
+    return Tallybook(Engine.open(settings, clock=clock, is_upkeep="currency" in given))
+
+
+def test_nothing_hinders_another_currency_once_all_is_collected_or_given_up(
+    czech_book: str, tmp_path: Path
+) -> None:
+    clock = ManualClock(datetime.now(UTC) + timedelta(days=1))
+    with played(czech_book, tmp_path / "home", clock) as book:
+        book.run_day()
+        (advance,) = book.list_advances()
+        path = f"/advances/{advance['id']}/cancellation"
+        book.call("POST", path, {"reason": "moved", "forgive": True})
+    Engine.open(settings_for(czech_book, tmp_path / "home")).close()
+
+
+def test_a_debit_in_another_currency_stays_due(czech_book: str, tmp_path: Path) -> None:
+    """Two processes began on the empty book, and one of them lacked the setting."""
+    clock = ManualClock(datetime.now(UTC) + timedelta(days=1))
+    with played(czech_book, tmp_path / "home", clock) as book:
+        book.run_day()
+    clock.advance(days=6)
+    with played(czech_book, tmp_path / "home", clock, currency="USD") as book:
+        assert list(book.run_day()["summary"]["sent"]) == ["currency_not_served"]
+        assert book.verify() == []
+    clock.advance(days=1)
+    with played(czech_book, tmp_path / "home", clock) as book:
+        assert list(book.run_day()["summary"]["sent"]) == ["accepted"]
 
 
 # --- several at once ------------------------------------------------------------------------------

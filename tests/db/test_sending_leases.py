@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from tallybook.collection.operations.sending import SEND_INSTALLMENT
+from tallybook.collection.operations.sending import SEND_INSTALLMENT, lease_for
 from tallybook.collection.tasks.resolving import Ruling, resolve_item
 from tallybook.collection.tasks.sending import expire_intents
 from tallybook.processor.model import Action, ItemKind, TransferState
-from tallybook.processor.port import Direction
+from tallybook.processor.port import Direction, TransferOrder
+from tallybook.processor.sender import BEGIN_SECONDS
 from tallybook.reports.verify import verify
 from tallybook.writer.model import Command, Outcome
 from tests.importing import a_file, importing
 from tests.making import day
-from tests.played import Played
+from tests.played import DictatedProcessor, Played
 
 pytestmark = pytest.mark.played
 
@@ -144,3 +145,51 @@ async def test_an_import_counts_the_lease_from_before_the_intents(
         late = await book.bring(a_file(range(3)))
         assert (late.performed, book.executed().total()) == (0, 0)
         assert (await book.bring(a_file(range(3)))).performed == 3
+
+
+# -- a call that takes as long as it may
+
+
+@pytest.mark.parametrize("seconds", [30, 300])
+def test_a_call_in_the_air_is_not_given_up_before_its_deadline(
+    sqlite_book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """It begins at the last moment, and is answered at the last moment, as the settings allow."""
+    with Played(sqlite_book_url, tmp_path) as book:
+        sender = book.sender
+        sender.lease = lease_for(seconds)
+        monkeypatch.setattr(Played, "sender", sender)
+        book.pay_out()
+        book.run_until(6)
+        perform, expired = DictatedProcessor.perform_transaction, []
+
+        async def slow(rail: Any, order: TransferOrder, *, may_send: Callable[[], bool]) -> str:
+            book.clock.advance(seconds=BEGIN_SECONDS - 1)
+            answer = await perform(rail, order, may_send=may_send)
+            book.clock.advance(seconds=seconds)
+            expired.append(await expire_intents(book))
+            return answer
+
+        monkeypatch.setattr(DictatedProcessor, "perform_transaction", slow)
+        book.run(1)
+        assert expired == [0]
+        assert book.debit_of(1).state is S.ACCEPTED
+
+
+def test_a_call_whose_time_to_begin_is_over_is_not_made(
+    sqlite_book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its intent may still be in the air, as far as others know."""
+    with Played(sqlite_book_url, tmp_path) as book:
+        book.pay_out()
+        book.run_until(6)
+        perform = DictatedProcessor.perform_transaction
+
+        async def late(rail: Any, order: TransferOrder, *, may_send: Callable[[], bool]) -> str:
+            book.clock.advance(seconds=BEGIN_SECONDS)
+            assert book.clock.now() < book.debit_of(1).lease_until
+            return await perform(rail, order, may_send=may_send)
+
+        monkeypatch.setattr(DictatedProcessor, "perform_transaction", late)
+        assert list(book.run(1).view["summary"]["sent"]) == ["lease_over"]
+        assert debits_executed(book) == 0

@@ -3,20 +3,25 @@
 Source: I29, P3, T3.
 """
 
+import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
+from tallybook.advances.operations.begin import BeginAdvance
 from tallybook.advances.operations.rulings import CANCEL_ADVANCE, RuleAdvance
+from tallybook.advances.tasks.perform import perform_advance
 from tallybook.ambient.clock import SystemClock
 from tallybook.collection.operations.switching import SetSending
 from tallybook.collection.rules import Caps
 from tallybook.collection.tasks import switch as switch_tasks
+from tallybook.collection.tasks.resolving import Ruling, resolve_item
 from tallybook.collection.tasks.run import RunDone, run_day
 from tallybook.collection.tasks.switch import SendingGuard, set_sending
 from tallybook.db.engine import open_database
 from tallybook.kernel.refusal import Refused
-from tallybook.processor.model import Action, ItemKind, SendingState
+from tallybook.processor.model import Action, ItemKind, Sending, SendingState
 from tallybook.processor.port import TransferOrder
 from tallybook.processor.queries import find_sending
 from tallybook.reports.verify import verify
@@ -127,6 +132,32 @@ def test_a_run_in_progress_sees_the_stop_before_its_next_call(
         assert verify(played.database) == []
 
 
+def test_what_a_stop_kept_from_being_sent_is_no_failed_attempt(
+    sqlite_book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Processor tells balances, and a person stops sending while it is asked for the first."""
+    with Played(sqlite_book_url, tmp_path, max_attempts=1) as played:
+        prepared(played, 3)
+        asked: list[str] = []
+
+        async def stop_and_tell(account: str) -> str:
+            asked.append(account)
+            await set_sending(played.door, STOP)
+            return "0.10"
+
+        sender = played.sender
+        monkeypatch.setattr(Played, "sender", sender)
+        monkeypatch.setattr(
+            type(played.rail), "available_balance", lambda _, each: stop_and_tell(each)
+        )
+        assert stopped(played.run(1)) == "stopped"
+        assert len(asked) == 1
+        assert [debit.reason for which in range(3) for debit in played.debits(which)] == [
+            "not_connected"
+        ] * 3
+        assert {advance.status.value for advance in played.advances()} == {"active"}
+
+
 def _command(asked: SetSending) -> switch_tasks.Command:
     return switch_tasks.Command(switch_tasks.SET_SENDING, asked)
 
@@ -147,6 +178,45 @@ def test_a_switch_that_cant_be_read_is_closed(tmp_path: Path) -> None:
         assert not SendingGuard(database, SystemClock(), caps=Caps()).is_open()
     finally:
         database.close()
+
+
+class SlowLook:
+    """Lets looks at the switch take long after its row was read; the first meets a stop then."""
+
+    def __init__(self, played: Played, monkeypatch: pytest.MonkeyPatch, *, slow: int) -> None:
+        self.played, self.ahead, self.slow, self.looks = played, 0.0, slow, 0
+        self.find = switch_tasks.find_sending
+        monkeypatch.setattr(played.clock, "monotonic", lambda: time.monotonic() + self.ahead)
+        monkeypatch.setattr(switch_tasks, "find_sending", self)
+
+    def __call__(self, connection: Connection) -> Sending | None:
+        seen = self.find(connection)
+        self.looks += 1
+        if self.looks <= self.slow:
+            self.ahead += switch_tasks.SETTLED_SECONDS
+        if self.slow == self.looks == 1:
+            self.played.door.ask_now(_command(STOP))
+        return seen
+
+
+def test_a_look_that_took_longer_than_a_stop_is_not_believed(
+    sqlite_book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Played(sqlite_book_url, tmp_path) as played:
+        look = SlowLook(played, monkeypatch, slow=1)
+        assert not played.sending.is_open()
+        assert look.looks == 2
+
+
+def test_a_book_that_answers_too_slowly_is_closed(
+    sqlite_book_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Played(sqlite_book_url, tmp_path) as played:
+        look = SlowLook(played, monkeypatch, slow=switch_tasks.LOOKS_MAX)
+        assert "too slowly" in str(played.sending.why_not())
+        played.sending.look_again()
+        assert played.sending.is_open()
+        assert look.looks == switch_tasks.LOOKS_MAX + 1
 
 
 def test_a_debit_over_its_cap_waits_for_a_person(book_url: str, tmp_path: Path) -> None:
@@ -223,6 +293,47 @@ def test_a_run_stops_at_its_cap_and_the_rest_goes_out_in_the_next_ones(
         assert days == ["run_capped", "run_capped", None]
         assert len(played.rail.calls) == before + 6
         assert len(played.items(ItemKind.RUN_CAPPED)) == 2
+        assert verify(played.database) == []
+
+
+def test_a_row_over_the_cap_of_a_run_waits_for_a_person_and_holds_up_nobody(
+    book_url: str, tmp_path: Path
+) -> None:
+    with Played(book_url, tmp_path, caps=Caps(run_minor=1000)) as played:
+        for number, amount in zip(NUMBERS[:2], (14_400, 1_200), strict=True):
+            played.customer(number)
+            played.advance(number, amount=amount)  # rows of 12.00, and of 1.00
+        for call in list(played.rail.calls):
+            played.rail.tell(call.executed_as, "success")
+        played.run_until(21)
+        assert (len(played.debits(0)), len(played.debits(1))) == (0, 3)
+        items = played.items(ItemKind.DEBIT_CAPPED)
+        assert items
+        assert not played.items(ItemKind.RUN_CAPPED)
+        assert all("12.00 USD is over the cap of a run, 10.00 USD" in item.detail for item in items)
+        for item in items:
+            ruling = Ruling(item.id, Action.OVERRIDE, "because", "ann")
+            assert played.wait(resolve_item(played, ruling)).status == 200
+        played.run(1)
+        assert [debit.amount_minor for debit in played.debits(0)] == [1200]
+        played.run_until(28)
+        assert len(played.debits(1)) == 4
+        assert verify(played.database) == []
+
+
+def test_where_the_cap_of_a_run_binds_the_oldest_go_out_first(
+    book_url: str, tmp_path: Path
+) -> None:
+    """Three accounts have a row of 1.00 a day, and 2.00 a run is all that goes out. Source: A11."""
+    with Played(book_url, tmp_path, caps=Caps(run_minor=200)) as played:
+        for number in NUMBERS[:3]:
+            played.customer(number)
+            asked = BeginAdvance(played.secrets.keyed_hash(number), 2000, "USD", 20, 1, 0, None)
+            played.wait(perform_advance(played, asked))
+        for call in list(played.rail.calls):
+            played.rail.tell(call.executed_as, "success")
+        played.run_until(12)
+        assert [len(played.debits(which)) for which in range(3)] == [8, 8, 8]
         assert verify(played.database) == []
 
 

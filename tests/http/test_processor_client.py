@@ -288,6 +288,7 @@ async def refused_with(body: bytes, status: int = 422) -> ProcessorRejected:
 def test_a_complete_4xx_is_a_refusal(status: int) -> None:
     refusal = asyncio.run(refused_with(b'{"error": "account closed"}', status))
     assert not refusal.refused_before_sending
+    assert refusal.was_let_in == (status not in (401, 403))
     assert refusal.reason == "account closed"
 
 

@@ -89,6 +89,26 @@ def test_the_days_are_counted_back(billing: Billing) -> None:
     assert count("?days=10") == 3
 
 
+def test_what_is_learned_late_is_there_on_the_day_on_which_it_is_learned(billing: Billing) -> None:
+    billing.customer()
+    ident = billing.advance()["transaction_id"]
+    billing.clock.advance(days=9)
+    assert billing.read("/report")["data"] == []
+
+    late = billing.report(
+        f"transaction_id,result\n{ident},fail\n#end,1\n",
+        path="/processor-reports?report_on=2026-03-04",
+    )
+    assert late.status == 201
+
+    (row,) = billing.read("/report?days=1")["data"]
+    assert (row["transaction_id"], row["result"]) == (ident, "fail")
+    assert row["resolved_at"].startswith("2026-03-11")
+    (then,) = billing.read("/report?as_of=2026-03-04&days=1")["data"]
+    assert then == row
+    assert billing.read("/report?as_of=2026-03-10&days=5")["data"] == []
+
+
 def test_every_format_says_the_same(billing: Billing) -> None:
     played(billing)
     rows = billing.read("/report?days=10")["data"]
@@ -162,7 +182,7 @@ def test_a_report_is_written_into_any_file(billing: Billing) -> None:
     for style in Format:
         target = io.BytesIO()
         with billing.engine.database.snapshot() as connection:
-            span = Span.of(10, date(2026, 3, 11))
+            span = Span.of(10, date(2026, 3, 11), billing.clock)
             assert write_report(connection, span, style, target) == 3
         assert not target.closed
         over_http = billing.get(f"{API}/report?days=10&format={style.value}").body

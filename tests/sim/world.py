@@ -110,6 +110,7 @@ class World:
             self.rail,
             self.clock,
             house_account="HOUSE",
+            currency=self.currency,
             lease=LEASE,
             is_open=self.sending.is_open,
         )

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
-from tallybook.kernel.calendar import business_date
+from tallybook.kernel.calendar import business_date, day_begins
 
 
 class Clock(Protocol):
@@ -22,6 +22,10 @@ class Clock(Protocol):
 
     def date_of(self, instant: datetime) -> date:
         """Tell the business date of an instant. Source: T1."""
+        ...
+
+    def begin_of(self, day: date) -> datetime:
+        """Tell the first instant of a business date. Source: T1."""
         ...
 
     def monotonic(self) -> float:
@@ -46,6 +50,10 @@ class SystemClock:
     def date_of(self, instant: datetime) -> date:
         """Tell the business date of an instant."""
         return business_date(instant, self.zone)
+
+    def begin_of(self, day: date) -> datetime:
+        """Tell the first instant of a business date."""
+        return day_begins(day, self.zone)
 
     def monotonic(self) -> float:
         """Tell seconds on a clock that never goes back. Units: seconds."""
@@ -96,6 +104,10 @@ class ManualClock:
     def date_of(self, instant: datetime) -> date:
         """Tell the business date of an instant."""
         return business_date(instant, self.zone)
+
+    def begin_of(self, day: date) -> datetime:
+        """Tell the first instant of a business date."""
+        return day_begins(day, self.zone)
 
     def monotonic(self) -> float:
         """Tell real seconds: leases and deadlines stay real while the date is played."""

@@ -17,7 +17,7 @@ def this_process() -> str:
 def is_known_dead(identity: str) -> bool:
     """Tell whether a process is dead for certain; False where nobody can tell from here.
 
-    A process of another machine may be alive: only its lease tells.
+    A process of another machine or container may be alive: only its lease tells.
     """
     host, _, rest = identity.partition("/")
     pid, _, _ = rest.partition("/")
@@ -28,11 +28,16 @@ def is_known_dead(identity: str) -> bool:
 
 @cache
 def _host() -> str:
+    """Name where a number means one process: containers may share a host's name and its boot."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         boot = ""
-    return f"{socket.gethostname()}+{boot[:8]}"
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
+    except OSError:
+        namespace = ""
+    return f"{socket.gethostname()}+{boot[:8]}+{namespace}"
 
 
 def _identity(pid: int) -> str:

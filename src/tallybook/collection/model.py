@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from tallybook.kernel.calendar import add_days, add_months, whole_months
 from tallybook.kernel.frozen import frozen
+from tallybook.processor.port import CURRENCY_NOT_SERVED, NOT_LET_IN
 
 NOT_CONNECTED = "not_connected"
 """Why a transfer was rejected when no byte of it left this machine: not an attempt. Source: P3."""
@@ -14,8 +15,8 @@ NOT_CONNECTED = "not_connected"
 ACCOUNT_UNREADABLE = "account_unreadable"
 """Why a transfer was rejected when its account's number could not be unsealed: neither is that."""
 
-NOT_ATTEMPTED = frozenset({NOT_CONNECTED, ACCOUNT_UNREADABLE})
-"""Why a transfer never left this machine. Source: P3."""
+NOT_ATTEMPTED = frozenset({NOT_CONNECTED, ACCOUNT_UNREADABLE, CURRENCY_NOT_SERVED, NOT_LET_IN})
+"""Why a transfer never left this machine, or was not looked at. Source: P1, P3."""
 
 
 @frozen

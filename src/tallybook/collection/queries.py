@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text, tuple_
 
-from tallybook.collection.model import Installment, InstallmentState, Job, Run
+from tallybook.collection.model import Installment, InstallmentState, Job, PlanStatus, Run
 from tallybook.collection.store import (
     INSTALLMENTS,
     INSTALLMENTS_TABLE,
@@ -275,6 +275,16 @@ def find_job(connection: Connection, name: str) -> Job | None:
     return rows[0] if rows else None
 
 
+def find_other_currency(connection: Connection, currency: str) -> str | None:
+    """Find a currency, other than the Processor's, in which something is to be collected yet."""
+    wanted = select(_P.currency).where(
+        _P.currency != currency,
+        _P.status != PlanStatus.CLOSED.value,
+        _P.succeeded_minor < _P.total_minor,
+    )
+    return connection.execute(wanted.limit(1)).scalar()
+
+
 def list_runs(connection: Connection, *, before: date | None, limit: int) -> list[Run]:
     """List runs, the newest first."""
     wanted = select_rows(RUNS.rows).order_by(RUNS_TABLE.c.business_date.desc()).limit(limit)
@@ -324,14 +334,21 @@ def list_transfers_of(connection: Connection, subject_ids: Sequence[str]) -> lis
 
 
 def stream_reported(
-    connection: Connection, first: date, last: date
+    connection: Connection,
+    first: date,
+    last: date,
+    learned: tuple[datetime, datetime] | None = None,
 ) -> Iterator[list[tuple[Transfer, str]]]:
     """List every transfer submitted or resolved in a span of days, with its account's last four.
 
+    Resolved is one on the day on which it happened, and where it was `learned` from one instant
+    until before another: of news that came late, a span around today shows nothing else.
     Source: A14.
     """
     submitted = _T.sent_on.between(first, last)
     resolved = _T.resolved_on.between(first, last)
+    if learned is not None:
+        resolved |= (_T.resolved_at >= learned[0]) & (_T.resolved_at < learned[1])
     wanted = (
         select(*(_T[name] for name in TRANSFERS.rows.columns), BANK_ACCOUNTS_TABLE.c.last4)
         .join(BANK_ACCOUNTS_TABLE, BANK_ACCOUNTS_TABLE.c.id == _T.bank_account_id)

@@ -381,15 +381,19 @@ class CapKeeper:
     def take(self, account: str, amount_minor: int, *, is_overridden: bool) -> str | None:
         """Count one debit in, unless a cap is in its way; then tell which one.
 
-        A person may let a single debit past its own caps; the run's stands for everyone.
+        A person may let a single debit past its own caps, and past the run's where it alone is
+        more; else the run's stands for everyone.
         """
-        caps, today = self._caps, self._by_account.get(account, 0) + amount_minor
+        caps, run = self._caps, self._caps.run_minor
+        today = self._by_account.get(account, 0) + amount_minor
         if not is_overridden:
             if caps.debit_minor is not None and amount_minor > caps.debit_minor:
                 return "debit"
             if caps.account_day_minor is not None and today > caps.account_day_minor:
                 return "account_day"
-        if caps.run_minor is not None and self._total + amount_minor > caps.run_minor:
+            if run is not None and amount_minor > run:
+                return "run_alone"  # No run to come has room for it: it would hold up all others.
+        if run is not None and self._total + amount_minor > run >= amount_minor:
             return "run"
         self._by_account[account] = today
         self._total += amount_minor

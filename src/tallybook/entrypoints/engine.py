@@ -13,10 +13,11 @@ from tallybook.ambient.clock import Clock, PlayedClock, SystemClock
 from tallybook.ambient.fresh import FreshIds
 from tallybook.ambient.secrets import Secrets
 from tallybook.ambient.settings import Settings
+from tallybook.ambient.surroundings import SettingsError
 from tallybook.collection.operations.business import BUSINESSES
 from tallybook.collection.operations.runs import DAILY
-from tallybook.collection.operations.sending import LEASE
-from tallybook.collection.queries import find_job
+from tallybook.collection.operations.sending import lease_for
+from tallybook.collection.queries import find_job, find_other_currency
 from tallybook.collection.rules import Caps
 from tallybook.collection.tasks.stopping import finish_running
 from tallybook.collection.tasks.switch import SendingGuard
@@ -87,7 +88,8 @@ class Engine:
             processor,
             clock,
             house_account=settings.house_account.get_secret_value(),
-            lease=LEASE,
+            currency=settings.currency,
+            lease=lease_for(settings.processor_timeout_seconds),
             is_open=self.sending.is_open,
         )
         self.advance_terms = read_terms(settings)
@@ -135,13 +137,13 @@ class Engine:
         processor: Processor | None = None,
         migrate: bool | None = None,
         may_create: bool = True,
-        claims_key: bool = True,
+        is_upkeep: bool = False,
     ) -> Engine:
         """Assemble a running engine; a test or a demo brings a clock, ids or Processor of its own.
 
         An empty or older database is migrated first, unless the settings or the caller say no.
-        Whoever works on a book that must be there says that none may be created, and whoever
-        seals nothing that their key is not to become the book's.
+        Whoever works on a book that must be there says that none may be created. Whoever only looks
+        after it, its API keys, its switch and its report, needs neither its key nor its currency.
 
         Raises: SettingsError, DatabaseUrlError, NoBookError, DatabaseTooNewError,
             DatabaseBehindError, SecretsError, and the driver's own errors where the database can't
@@ -160,7 +162,9 @@ class Engine:
             if not may_create:
                 require_book(database)
             bring_up_to_date(database, allowed=settings.migrate if migrate is None else migrate)
-            secrets = open_secrets(settings.key_path, database, may_claim=claims_key)
+            if not is_upkeep:
+                refuse_other_currency(settings, database)
+            secrets = open_secrets(settings.key_path, database, may_claim=not is_upkeep)
             engine = cls(
                 settings,
                 database,
@@ -257,6 +261,24 @@ def require_book(database: Database) -> None:
     """See that a book was begun in a database. Raises: NoBookError."""
     if migrate.current_revision(database) is None:
         raise NoBookError(database.place)
+
+
+def refuse_other_currency(settings: Settings, database: Database) -> None:
+    """See that the Processor's currency is the one that this book collects in.
+
+    The wire names none: what is owed in another would be collected figure by figure. Source: P1.
+
+    Raises: SettingsError.
+    """
+    with database.reader() as connection:
+        other = find_other_currency(connection, settings.currency)
+    if other is not None:
+        problem = (
+            f"This book has something to collect in {other}, and TALLYBOOK_CURRENCY is"
+            f" {settings.currency}: set TALLYBOOK_CURRENCY={other}. Another one can be set once"
+            " all of that is collected or given up."
+        )
+        raise SettingsError([problem])
 
 
 def last_date(engine: Engine) -> date | None:

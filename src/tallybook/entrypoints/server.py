@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import Any
 
@@ -29,6 +29,7 @@ from tallybook.entrypoints.garbage import keep_what_is_loaded
 from tallybook.entrypoints.protocol import WholeAnswers
 from tallybook.entrypoints.restored import keep_anchored
 from tallybook.entrypoints.scheduler import Scheduler
+from tallybook.kernel.refusal import Refused
 from tallybook.loans.tasks.paying import answer_abandoned
 from tallybook.retail.tasks.invoices import InvoiceMailer
 from tallybook.retail.tasks.mails import send_by_smtp, send_to_spool
@@ -60,17 +61,30 @@ async def _serve(engine: Engine, listener: socket.socket) -> None:
         server = _Server(_config(engine, settings), lambda: _announce(settings, listener))
         with _signals(server, scheduler, engine), _mailing(engine):
             running = asyncio.create_task(scheduler.serve()) if settings.run_enabled else None
-            anchoring = asyncio.create_task(
-                keep_anchored(engine.newest, engine.clock, minutes=settings.anchor_minutes)
+            meanwhile = (
+                asyncio.create_task(
+                    keep_anchored(engine.newest, engine.clock, minutes=settings.anchor_minutes)
+                ),
+                asyncio.create_task(follow_played_days(engine)),
+                asyncio.create_task(_give_up_in_time(engine)),
             )
-            following = asyncio.create_task(follow_played_days(engine))
             await server.serve(sockets=[listener])
-            anchoring.cancel()
-            following.cancel()
+            for task in meanwhile:
+                task.cancel()
             if running is not None:
                 await running
             _log.info("the server stops; what waits is written first")
         await asyncio.to_thread(engine.newest.keep)
+
+
+async def _give_up_in_time(engine: Engine) -> None:
+    """Look once more when every lease of before the start is over.
+
+    In another container, or on another machine, nothing but its lease tells that a server died.
+    """
+    await asyncio.sleep(engine.sender.lease.total_seconds())
+    with suppress(Refused):  # the next run looks as well
+        await expire_intents(engine)
 
 
 @contextmanager

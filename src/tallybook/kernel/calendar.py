@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 FIRST_YEAR, LAST_YEAR = 1900, 2200
@@ -52,6 +52,15 @@ def business_date(instant: datetime, zone: str) -> date:
     """
     assert instant.tzinfo is not None, "instants carry their zone"
     return instant.astimezone(ZoneInfo(zone)).date()
+
+
+def day_begins(day: date, zone: str) -> datetime:
+    """Tell the first instant of a business date, in UTC. Source: T1.
+
+    >>> day_begins(date(2026, 3, 2), "Asia/Kolkata")
+    datetime.datetime(2026, 3, 1, 18, 30, tzinfo=datetime.timezone.utc)
+    """
+    return datetime.combine(day, time.min, ZoneInfo(zone)).astimezone(UTC)
 
 
 def parse_date(text: str) -> date | None:

@@ -37,6 +37,9 @@ from tallybook.processor.report_reader import clean_text
 AMBIGUOUS_STATUSES = frozenset({408, 409, 425, 429})
 """4xx that do not say what became of the transfer. Source: P2."""
 
+SHUT_OUT_STATUSES = frozenset({401, 403})
+"""4xx that are about us and our token, and not about the transfer. Source: P3."""
+
 TRANSACTION_ID_LIMIT = 255
 REASON_LIMIT = 200
 _REASON_NAMES = ("reason", "code", "error", "message", "detail", "title")
@@ -149,7 +152,11 @@ class HttpProcessor:
             return ident
         if 400 <= status < 500 and status not in AMBIGUOUS_STATUSES:
             reason = _read_reason(body, (order.src_bank_account, order.dst_bank_account))
-            raise ProcessorRejected(reason or f"status_{status}", refused_before_sending=False)
+            raise ProcessorRejected(
+                reason or f"status_{status}",
+                refused_before_sending=False,
+                was_let_in=status not in SHUT_OUT_STATUSES,
+            )
         raise ProcessorUnknown(f"status_{status}")
 
     async def download_report(self) -> bytes:

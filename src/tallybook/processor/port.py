@@ -11,6 +11,13 @@ from tallybook.kernel.frozen import frozen
 ACCOUNT_NOT_KNOWN = "not_known"
 """The error of a 404 about the balance of one account, where those of others are told."""
 
+CURRENCY_NOT_SERVED = "currency_not_served"
+"""Why a transfer was not sent: the wire names no currency, so its figure would be moved in the
+Processor's. Source: P1."""
+
+NOT_LET_IN = "not_let_in"
+"""Why a transfer was not executed where the Processor took no orders from us at all."""
+
 
 class Direction(StrEnum):
     """Which way money goes, seen from the customer. Source: P1."""
@@ -25,13 +32,17 @@ class ProcessorRejected(Exception):  # noqa: N818 - an answer of the Processor's
     """The Processor has definitely not executed the transfer.
 
     `refused_before_sending` tells the two kinds apart: no connection, so no byte left this
-    machine and the transfer may be tried again in another run (P3), or a complete refusal.
+    machine and the transfer may be tried again in another run (P3), or a complete refusal. So may
+    one that `was_let_in` denies: that says who we are not, and nothing of the transfer.
     """
 
-    def __init__(self, reason: str, *, refused_before_sending: bool) -> None:
+    def __init__(
+        self, reason: str, *, refused_before_sending: bool, was_let_in: bool = True
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.refused_before_sending = refused_before_sending
+        self.was_let_in = was_let_in
 
 
 class ProcessorUnknown(Exception):  # noqa: N818 - an answer of the Processor's, not our error

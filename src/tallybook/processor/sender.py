@@ -15,6 +15,8 @@ from tallybook.kernel.money import format_amount, parse_amount
 from tallybook.kernel.refusal import Refused
 from tallybook.processor.model import Transfer
 from tallybook.processor.port import (
+    CURRENCY_NOT_SERVED,
+    NOT_LET_IN,
     BalancesNotTold,
     Processor,
     ProcessorRejected,
@@ -24,6 +26,9 @@ from tallybook.processor.port import (
 
 OPEN_MAX = 200
 """At most so many intents are in the air at once. Source: P3."""
+
+BEGIN_SECONDS = 60
+"""How long after its intent was asked for a call may begin. Source: P3."""
 
 INSUFFICIENT_FUNDS = "insufficient_funds"
 
@@ -51,8 +56,8 @@ class Sent:
     rejected: str | None = None
     is_connected: bool = True
     is_attempt: bool = True
-    """Not where we could not even begin, whether or not the Processor was there: a refusal of our
-    own that counts for nothing. So is whatever was not connected."""
+    """Not where we could not even begin, whether or not the Processor was there, or were not let
+    in: a refusal that counts for nothing. So is whatever was not connected."""
     unknown: str | None = None
 
     @property
@@ -62,9 +67,15 @@ class Sent:
             return "accepted"
         if self.rejected is None:
             return "unknown"
-        if not self.is_attempt and self.rejected == LEASE_OVER:
-            return LEASE_OVER
+        named = (LEASE_OVER, CURRENCY_NOT_SERVED, NOT_LET_IN)
+        if not self.is_attempt and self.rejected in named:
+            return self.rejected
         return "rejected" if self.is_connected else "not_connected"
+
+    @property
+    def is_turned_away(self) -> bool:
+        """Tell whether it did not get as far as to be looked at: the next one won't either."""
+        return not self.is_connected or self.outcome == NOT_LET_IN
 
 
 class Sender:
@@ -76,27 +87,37 @@ class Sender:
         clock: Clock,
         *,
         house_account: str,
+        currency: str,
         lease: timedelta,
         is_open: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Prepare to call; `is_open` is asked just before each first byte, and must be quick."""
+        """Prepare to call; `is_open` is asked just before each first byte, and must be quick.
+
+        `lease` is how long an intent that is sent by it is its process's alone.
+        """
+        self.lease = lease
         self._is_open = is_open
         self._processor = processor
         self._clock = clock
         self._house_account = house_account
-        self._lease_seconds = lease.total_seconds()
+        self._currency = currency
         self._open = asyncio.Semaphore(OPEN_MAX)
         self._balances: _Balances | None = None
         """What is known of them on the date of the last debit."""
 
     async def send(self, transfer: Transfer, bank_account: str, *, asked_at: float) -> Sent:
-        """Send one transfer, once, while its lease holds.
+        """Send one transfer, once, if its call begins in time: it then ends within the lease.
 
-        `asked_at` is the monotonic time before its intent was asked for. The lease is counted from
-        there, on a clock that nobody can set and that shows a process which stood still; and by the
-        instant on record, which is what others go by. Whichever ends first counts. Source: P3.
+        `asked_at` is the monotonic time before its intent was asked for. The time to begin is
+        counted from there, on a clock that nobody can set and that shows a process which stood
+        still; and from the instant on record, which is what others go by. Whichever ends first
+        counts. Source: P3.
         """
-        deadline = asked_at + self._lease_seconds
+        if transfer.currency != self._currency:
+            message = f"a transfer in {transfer.currency} is not sent: {self._currency} is moved"
+            _log.error(message, extra={"transfer_id": transfer.id})
+            return Sent(rejected=CURRENCY_NOT_SERVED, is_attempt=False)
+        begin_by = asked_at + BEGIN_SECONDS
         is_late = False
 
         def may_send() -> bool:
@@ -106,12 +127,14 @@ class Sender:
                 return False
             # The clock of days is the one that made the intent, so played days end no lease of it.
             is_late = (
-                self._clock.monotonic() >= deadline or self._clock.now() >= transfer.lease_until
+                self._clock.monotonic() >= begin_by
+                or self._clock.now() >= transfer.intent_at + timedelta(seconds=BEGIN_SECONDS)
             )
             return not is_late
 
         async with self._open:
-            if await self._lacks_funds(transfer, bank_account):
+            # Whatever it holds: what may not be sent is no attempt, which the call finds out.
+            if await self._lacks_funds(transfer, bank_account, may_send) and may_send():
                 return Sent(rejected=INSUFFICIENT_FUNDS)
             sent = await self._call(transfer, bank_account, may_send)
             if is_late and not sent.is_connected:
@@ -131,6 +154,10 @@ class Sender:
         try:
             answered = await self._processor.perform_transaction(order, may_send=may_send)
         except ProcessorRejected as rejected:
+            if not rejected.was_let_in:
+                message = "the Processor lets nobody in: look at TALLYBOOK_PROCESSOR_TOKEN"
+                _log.error(message, extra={"transfer_id": transfer.id})
+                return Sent(rejected=NOT_LET_IN, is_attempt=False)
             return Sent(rejected=rejected.reason, is_connected=not rejected.refused_before_sending)
         except ProcessorUnknown as unknown:
             return Sent(unknown=unknown.reason)
@@ -139,10 +166,13 @@ class Sender:
             return Sent(unknown=PROCESSOR_ERROR)
         return Sent(transaction_id=answered)
 
-    async def _lacks_funds(self, transfer: Transfer, bank_account: str) -> bool:
+    async def _lacks_funds(
+        self, transfer: Transfer, bank_account: str, may_send: Callable[[], bool]
+    ) -> bool:
         """Tell whether a debit is known to fail for lack of funds. Source: P8.
 
         What is not told in time holds nothing up: the debit is sent, and fails like any other.
+        Nothing is asked about one that may not be sent.
         """
         if not transfer.is_debit:
             return False
@@ -154,8 +184,8 @@ class Sender:
                 if not balances.is_answered:
                     if balances.silent != silent:
                         return False
-                    return await self._ask_balance(balances, transfer, bank_account)
-        return await self._ask_balance(balances, transfer, bank_account)
+                    return await self._ask_balance(balances, transfer, bank_account, may_send)
+        return await self._ask_balance(balances, transfer, bank_account, may_send)
 
     def _balances_of_today(self) -> _Balances:
         day, loop = self._clock.today(), asyncio.get_running_loop()
@@ -165,9 +195,13 @@ class Sender:
         return known
 
     async def _ask_balance(
-        self, balances: _Balances, transfer: Transfer, bank_account: str
+        self,
+        balances: _Balances,
+        transfer: Transfer,
+        bank_account: str,
+        may_send: Callable[[], bool],
     ) -> bool:
-        if balances.are_told is False or balances.silent >= SILENT_MAX:
+        if balances.are_told is False or balances.silent >= SILENT_MAX or not may_send():
             return False
         try:
             async with asyncio.timeout(BALANCE_SECONDS):

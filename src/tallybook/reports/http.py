@@ -113,7 +113,7 @@ def _answer(context: Context, days: int, as_of: date | None, style: Format) -> R
     last = as_of or context.clock.today()
     if last.toordinal() - days < date(FIRST_YEAR, 1, 1).toordinal():
         raise Refused(Refusal("date_invalid", param="as_of"))
-    span = Span.of(days, last)
+    span = Span.of(days, last, context.clock)
     return _spool(
         context,
         lambda connection, file: write_report(connection, span, style, file),

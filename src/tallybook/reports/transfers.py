@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from pydantic_core import to_json
 from sqlalchemy import Connection
 
+from tallybook.ambient.clock import Clock
 from tallybook.collection.queries import stream_reported
 from tallybook.collection.views import RESULTS, SUBJECT_PREFIXES, TRANSFER_PREFIX
 from tallybook.customers.views import CUSTOMER_PREFIX
@@ -86,15 +87,15 @@ class Span:
 
     first: date
     last: date
+    begins: datetime
+    ends: datetime
+    """The first instant that is not in it any more."""
 
     @classmethod
-    def of(cls, days: int, as_of: date) -> Span:
-        """Take the last days, `as_of` included.
-
-        >>> Span.of(5, date(2026, 3, 5))
-        Span(first=datetime.date(2026, 3, 1), last=datetime.date(2026, 3, 5))
-        """
-        return cls(as_of - timedelta(days=days - 1), as_of)
+    def of(cls, days: int, as_of: date, clock: Clock) -> Span:
+        """Take the last days, `as_of` included."""
+        first = as_of - timedelta(days=days - 1)
+        return cls(first, as_of, clock.begin_of(first), clock.begin_of(as_of + timedelta(days=1)))
 
     @property
     def name(self) -> str:
@@ -108,7 +109,7 @@ def write_report(connection: Connection, span: Span, style: Format, target: Bina
 
 
 def _rows(connection: Connection, span: Span) -> Iterator[Row]:
-    for part in stream_reported(connection, span.first, span.last):
+    for part in stream_reported(connection, span.first, span.last, (span.begins, span.ends)):
         for transfer, last4 in part:
             yield report_row(transfer, last4)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallybook.collection.model import (
-    ACCOUNT_UNREADABLE,
+    NOT_ATTEMPTED,
     NOT_CONNECTED,
     Installment,
     InstallmentState,
@@ -279,7 +279,7 @@ def test_by_next_due_date_a_waiting_row_takes_a_place_too() -> None:
     assert all(dates.count(each) <= 2 for each in dates)
 
 
-@pytest.mark.parametrize("reason", [NOT_CONNECTED, ACCOUNT_UNREADABLE])
+@pytest.mark.parametrize("reason", sorted(NOT_ATTEMPTED))
 def test_what_never_left_is_not_an_attempt_and_the_row_stays_due(reason: str) -> None:
     book = Collected()
     book.news(book.send(1, S.INTENT), S.REJECTED, reason=reason)

@@ -10,8 +10,8 @@ import pytest
 
 from tallybook.ambient.clock import ManualClock
 from tallybook.processor.model import Transfer
-from tallybook.processor.port import BalancesNotTold, Processor, TransferOrder
-from tallybook.processor.sender import BALANCE_SECONDS, SILENT_MAX, Sender, Sent
+from tallybook.processor.port import BalancesNotTold, Processor, ProcessorRejected, TransferOrder
+from tallybook.processor.sender import BALANCE_SECONDS, BEGIN_SECONDS, SILENT_MAX, Sender, Sent
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
@@ -47,7 +47,8 @@ class Rail:
         self, order: TransferOrder, *, may_send: Callable[[], bool]
     ) -> str:
         del order
-        assert may_send()
+        if not may_send():
+            raise ProcessorRejected("not_sent", refused_before_sending=True)
         self.sent += 1
         return f"txn_{self.sent}"
 
@@ -56,20 +57,25 @@ class Sending:
     """One sender, and chunks of debits that are sent through it."""
 
     def __init__(self, says: Callable[[], Any]) -> None:
-        self.rail, self.clock = Rail(says), ManualClock(NOW)
+        self.rail, self.clock, self.is_open = Rail(says), ManualClock(NOW), True
         self.sender = Sender(
-            cast("Processor", self.rail), self.clock, house_account="HOUSE", lease=LEASE
+            cast("Processor", self.rail),
+            self.clock,
+            house_account="HOUSE",
+            currency="USD",
+            lease=LEASE,
+            is_open=lambda: self.is_open,
         )
 
-    async def send(self, count: int) -> list[Sent]:
+    async def send(self, count: int, *, currency: str = "USD") -> list[Sent]:
         """Send so many debits at once, each of 1.00."""
         debit: Any = SimpleNamespace(
             is_debit=True,
             amount_minor=100,
-            currency="USD",
+            currency=currency,
             direction="debit",
             id="0" * 32,
-            lease_until=self.clock.now() + LEASE,
+            intent_at=self.clock.now(),
         )
         asked_at = self.clock.monotonic()
         calls = [
@@ -131,9 +137,6 @@ def test_one_account_whose_balance_does_not_come_leaves_the_others_be() -> None:
         sending.rail.says = poor
         assert {sent.rejected for sent in await sending.send(20)} == {"insufficient_funds"}
 
-    async def poor() -> str | None:
-        return "0.99"
-
     asyncio.run(chunks())
     assert sending.counts == (42, 41)
 
@@ -172,5 +175,45 @@ def test_a_question_that_breaks_holds_no_debit_up(
     assert "DE1" not in caplog.text
 
 
-def test_two_waits_for_a_balance_are_a_small_part_of_a_lease() -> None:
-    assert LEASE.total_seconds() / 4 >= 2 * BALANCE_SECONDS
+def test_two_waits_for_a_balance_are_a_small_part_of_the_time_to_begin() -> None:
+    assert BEGIN_SECONDS / 4 >= 2 * BALANCE_SECONDS
+
+
+# -- a stop, and a lease that is over, while a balance is asked for: P3, P8
+
+
+async def poor() -> str | None:
+    return "0.99"
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_nobody_is_asked_for_a_balance_after_a_stop_and_no_lack_of_funds_counts(count: int) -> None:
+    async def stop() -> str | None:
+        sending.is_open = False
+        return await poor()
+
+    sending = Sending(stop)
+    sent = asyncio.run(sending.send(count))
+    assert sending.counts == (1, 0)
+    assert {each.outcome for each in sent} == {"not_connected"}
+
+
+def test_a_lack_of_funds_that_is_told_after_the_lease_counts_for_nothing() -> None:
+    async def late() -> str | None:
+        sending.clock.advance(seconds=BEGIN_SECONDS + 1)
+        return await poor()
+
+    sending = Sending(late)
+    (sent,) = asyncio.run(sending.send(1))
+    assert (sent.outcome, sent.is_attempt) == ("lease_over", False)
+
+
+# -- one currency: P1
+
+
+def test_nothing_is_sent_in_another_currency_than_the_processors() -> None:
+    sending = Sending(plenty)
+    sent = asyncio.run(sending.send(3, currency="CZK"))
+    assert sending.counts == (0, 0)
+    assert {each.outcome for each in sent} == {"currency_not_served"}
+    assert not any(each.is_attempt for each in sent)

@@ -10,7 +10,7 @@ from tallybook.advances.rules import check_eligibility, check_terms
 from tallybook.advances.store import ADVANCES, OWING_OF
 from tallybook.collection.model import OnFailedDebit, Plan, PlanStatus
 from tallybook.collection.operations.moving import transfer_event
-from tallybook.collection.operations.sending import new_transfer
+from tallybook.collection.operations.sending import LEASE, new_transfer
 from tallybook.collection.store import OWING_PLANS_OF, PLANS
 from tallybook.customers.model import BankAccount
 from tallybook.customers.store import ACCOUNT_BY_NUMBER, CUSTOMERS, STANDINGS_OF
@@ -53,9 +53,10 @@ class BeginAdvanceOperation:
 
     name = "advances.perform_advance"
 
-    def __init__(self, terms: AdvanceTerms, sender: str) -> None:
+    def __init__(self, terms: AdvanceTerms, sender: str, lease: timedelta = LEASE) -> None:
         self._terms = terms
         self._sender = sender
+        self._lease = lease
 
     def needs(self, command: BeginAdvance, seen: View) -> Needs:
         """Find the account; lock its customer, whose exposure guards the limit."""
@@ -102,6 +103,7 @@ class BeginAdvanceOperation:
             currency=advance.currency,
             sent_on=moment.today,
             sender=self._sender,
+            lease=self._lease,
             request_key=command.request_key,
             moment=moment,
             ids=ids,

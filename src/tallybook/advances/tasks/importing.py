@@ -17,8 +17,12 @@ from tallybook.ambient.liveness import this_process
 from tallybook.collection.model import NOT_ATTEMPTED, NOT_CONNECTED
 from tallybook.collection.queries import list_transfers_of
 from tallybook.collection.tasks.paying import wait_for_reply
-from tallybook.collection.tasks.run import NOT_CONNECTED_MAX
-from tallybook.collection.tasks.sending import SendOrder, expire_intents, send_and_record
+from tallybook.collection.tasks.sending import (
+    NOT_CONNECTED_MAX,
+    SendOrder,
+    expire_intents,
+    send_and_record,
+)
 from tallybook.customers.tasks import register_accounts
 from tallybook.db.scratch import Occurrences
 from tallybook.kernel.frozen import replace
@@ -26,6 +30,7 @@ from tallybook.kernel.ids import parse_id
 from tallybook.kernel.progress import NO_PROGRESS, Progress
 from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.processor.model import Transfer, TransferState
+from tallybook.processor.port import NOT_LET_IN
 from tallybook.processor.sender import OPEN_MAX
 from tallybook.wire.csv_reader import CsvLine, CsvReader
 from tallybook.wire.line_import import (
@@ -106,7 +111,9 @@ class _Import:
         when_refused: WhenRefused | None,
     ) -> None:
         self._context = context
-        self._operation = BeginAdvanceOperation(context.advance_terms, this_process())
+        self._operation = BeginAdvanceOperation(
+            context.advance_terms, this_process(), context.sender.lease
+        )
         self._others = others
         self._seen = seen
         self._summary = ImportSummary()
@@ -272,7 +279,7 @@ class _Import:
         if outcome.replayed:
             self._count_known(line, outcome.status, outcome.refusal)
             return
-        cut_off = _why_rejected(outcome.refusal) == NOT_CONNECTED
+        cut_off = _why_rejected(outcome.refusal) in (NOT_CONNECTED, NOT_LET_IN)
         self._not_connected_in_a_row = self._not_connected_in_a_row + 1 if cut_off else 0
         self._was_connected = self._was_connected or not cut_off
         if outcome.refusal is not None:
@@ -305,7 +312,7 @@ def _command(operation: Operation[Any], line: AdvanceLine) -> Command:
 
 
 def _never_left(refusal: Refusal | None) -> bool:
-    """Tell whether a stored reply proves that nothing left this machine: not an attempt (P3)."""
+    """Tell whether a stored reply proves that the Processor looked at nothing: no attempt (P3)."""
     return _why_rejected(refusal) in NOT_ATTEMPTED
 
 

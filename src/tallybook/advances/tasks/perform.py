@@ -33,5 +33,5 @@ async def perform_advance(
     Raises: Refused `busy`, `shutting_down` before anything was begun;
         `call_unrecorded`, `outcome_unknown` as `pay_out` does.
     """
-    operation = BeginAdvanceOperation(context.advance_terms, this_process())
+    operation = BeginAdvanceOperation(context.advance_terms, this_process(), context.sender.lease)
     return await pay_out(context, Command(operation, replace(asked, request_key=key), key))

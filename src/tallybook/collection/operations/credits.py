@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from datetime import timedelta
 from typing import Any
 
 from tallybook.collection.operations.business import BUSINESSES, CreditUse, TransferChange
@@ -64,8 +65,9 @@ class BeginPayoutOperation:
 
     name = "collection.credit_payout"
 
-    def __init__(self, sender: str) -> None:
+    def __init__(self, sender: str, lease: timedelta) -> None:
         self._sender = sender
+        self._lease = lease
 
     def needs(self, command: BeginPayout, seen: View) -> Needs:
         """Lock the credit, and the item that is answered."""
@@ -101,6 +103,7 @@ class BeginPayoutOperation:
             currency=command.currency,
             sent_on=moment.today,
             sender=self._sender,
+            lease=self._lease,
             request_key=command.request_key,
             moment=moment,
             ids=ids,

@@ -13,11 +13,25 @@ from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import Transfer, TransferKind, TransferState
 from tallybook.processor.port import Direction
+from tallybook.processor.sender import BEGIN_SECONDS
 from tallybook.processor.store import TRANSFERS
 from tallybook.writer.model import Decision, Moment, Needs, View
 
-LEASE = timedelta(seconds=60)
-"""How long after its intent a transfer may be sent. Longer than any call's deadline."""
+ANSWER_SECONDS = 30
+"""How long an answer may take to be put on record, before its intent is given up."""
+
+
+def lease_for(call_seconds: float) -> timedelta:
+    """Tell how long an intent is its process's alone, where a call may take so long.
+
+    Until the last call that may begin has ended and its answer is on record: whoever rules on it
+    sooner rules on what is still in the air. Source: P3.
+    """
+    return timedelta(seconds=BEGIN_SECONDS + call_seconds + ANSWER_SECONDS)
+
+
+LEASE = lease_for(30)
+"""The lease where the deadline of a call is the usual one."""
 
 
 @frozen
@@ -28,6 +42,7 @@ class SendInstallment:
     subject_id: str
     run_on: date
     sender: str
+    lease: timedelta = LEASE
 
 
 class SendInstallmentOperation:
@@ -49,7 +64,9 @@ class SendInstallmentOperation:
         if plan is None or row is None or not may_send(plan, row):
             return Decision()
         plan, row = send_row(plan, row)
-        transfer = new_debit(plan, row, command.run_on, command.sender, moment, ids)
+        transfer = new_debit(
+            plan, row, command.run_on, command.sender, moment, ids, lease=command.lease
+        )
         return Decision(
             changed=((PLANS, plan), (INSTALLMENTS, row)),
             added=((TRANSFERS, transfer),),
@@ -59,7 +76,14 @@ class SendInstallmentOperation:
 
 
 def new_debit(
-    plan: Plan, row: Installment, sent_on: date, sender: str, moment: Moment, ids: Ids
+    plan: Plan,
+    row: Installment,
+    sent_on: date,
+    sender: str,
+    moment: Moment,
+    ids: Ids,
+    *,
+    lease: timedelta = LEASE,
 ) -> Transfer:
     """Make the intent to collect a plan's row."""
     return new_transfer(
@@ -73,6 +97,7 @@ def new_debit(
         currency=plan.currency,
         sent_on=sent_on,
         sender=sender,
+        lease=lease,
         request_key=None,
         moment=moment,
         ids=ids,
@@ -91,6 +116,7 @@ def new_transfer(  # noqa: PLR0913 - a transfer's columns
     currency: str,
     sent_on: date,
     sender: str,
+    lease: timedelta,
     request_key: str | None,
     moment: Moment,
     ids: Ids,
@@ -112,7 +138,7 @@ def new_transfer(  # noqa: PLR0913 - a transfer's columns
         transaction_id=None,
         sent_on=sent_on,
         intent_at=moment.now,
-        lease_until=moment.now + LEASE,
+        lease_until=moment.now + lease,
         sender=sender,
         resolved_at=None,
         resolved_on=None,

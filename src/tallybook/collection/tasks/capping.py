@@ -64,8 +64,11 @@ class Capping:
         return Command(OPEN_ITEM, OpenItem(ItemKind.RUN_CAPPED, f"run {self._run_on}", detail))
 
     def _debit_item(self, row: DueRow, hit: str) -> Command:
-        cap = self._caps.debit_minor if hit == "debit" else self._caps.account_day_minor
-        what = "one debit" if hit == "debit" else "one account and date"
+        what, cap = {
+            "debit": ("one debit", self._caps.debit_minor),
+            "account_day": ("one account and date", self._caps.account_day_minor),
+            "run_alone": ("a run", self._caps.run_minor),
+        }[hit]
         detail = (
             f"A debit of {self._shown(row.amount_minor)} is over the cap of {what},"
             f" {self._shown(cap)}. It stays due and is not sent. Override to let it go out all the"

@@ -51,7 +51,7 @@ FROM (
   ) ready
 ) due
 WHERE place + sent <= a_day
-ORDER BY subject_id, installment_id
+ORDER BY due_on, subject_id, installment_id
 """
 
 _NO_CAP = 2**63 - 1
@@ -60,8 +60,9 @@ _NO_CAP = 2**63 - 1
 def stream_due(
     connection: Connection, run_on: date, size: int, caps: Caps
 ) -> Iterator[list[DueRow]]:
-    """List the rows that a run sends, so many at a time: the oldest of each bank account first.
+    """List the rows that a run sends, so many at a time: the oldest of each bank account.
 
+    The oldest of all come first: a run that stops at its cap then keeps nobody waiting for ever.
     What the account was debited in this run already counts, so that a run which was killed goes
     on where it stopped. A row that is over the caps by itself is listed too, so that a person is
     told of it, but takes no other row's place. Source: A10, A11.
@@ -88,7 +89,9 @@ def count_due(connection: Connection, run_on: date, caps: Caps) -> int:
 
 
 def _parameters(connection: Connection, run_on: date, caps: Caps) -> dict[str, Any]:
-    told = [cap for cap in (caps.debit_minor, caps.account_day_minor) if cap is not None]
+    told = [
+        cap for cap in (caps.debit_minor, caps.account_day_minor, caps.run_minor) if cap is not None
+    ]
     return {
         "run_on": run_on.isoformat() if connection.dialect.name == "sqlite" else run_on,
         "rows_a_day": ROWS_A_DAY_MAX,

@@ -18,8 +18,8 @@ from tallybook.kernel.refusal import Refusal, Refused
 from tallybook.writer.door import Door
 from tallybook.writer.model import Command, Outcome
 
-COMPLETION_SECONDS = 90
-"""How long a copy of a request waits for the first one's reply: longer than any lease."""
+COMPLETION_SECONDS = 30
+"""How much longer than a lease a copy of a request waits for the first one's reply."""
 
 LOOK_SECONDS = 1
 """How long it waits before it looks whether whoever began the request is still alive."""
@@ -45,7 +45,7 @@ async def pay_out_credit(
     context: CollectionContext, asked: BeginPayout, *, key: str | None = None
 ) -> Outcome:
     """Pay customer credit out to one of the customer's accounts."""
-    operation = BeginPayoutOperation(this_process())
+    operation = BeginPayoutOperation(this_process(), context.sender.lease)
     return await pay_out(context, Command(operation, replace(asked, request_key=key), key))
 
 
@@ -75,7 +75,8 @@ async def wait_for_reply(context: CollectionContext, command: Command) -> Outcom
     Raises: Refused `outcome_unknown`.
     """
     expire = partial(expire_intents, context)
-    return await look_for_reply(context.door, context.clock, command, COMPLETION_SECONDS, expire)
+    seconds = context.sender.lease.total_seconds() + COMPLETION_SECONDS
+    return await look_for_reply(context.door, context.clock, command, seconds, expire)
 
 
 async def look_for_reply(

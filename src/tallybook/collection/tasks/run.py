@@ -27,7 +27,7 @@ from tallybook.collection.tasks.insisting import ask_all, ask_one
 from tallybook.collection.tasks.matching import gap_item, rule_absent
 from tallybook.collection.tasks.reading import read, read_chunks, work_through
 from tallybook.collection.tasks.reports import read_in_unread, take_report
-from tallybook.collection.tasks.sending import CHUNK, expire_intents, send_due
+from tallybook.collection.tasks.sending import CHUNK, TurnedAway, expire_intents, send_due
 from tallybook.collection.tasks.settling import Tally, settle
 from tallybook.collection.tasks.stopping import UntilStopping, refuse_when_stopping
 from tallybook.collection.views import run_view
@@ -53,9 +53,6 @@ from tallybook.processor.rules import (
 )
 from tallybook.processor.sender import Sent
 from tallybook.writer.model import Command, Operation
-
-NOT_CONNECTED_MAX = 20
-"""So many refused connections in a row stop the sending of a run. Source: P3."""
 
 KEEP_SECONDS = 15
 """How often the holder of a run says that it is alive."""
@@ -326,17 +323,14 @@ class _DailyRun:
         self._progress.begin("send", total)
         if not total:
             return None
-        refused_in_a_row, is_down = 0, False
+        turned_away = TurnedAway()
         async with aclosing(self._send_all(capping)) as sending:
             async for rows, answered in sending:
                 for transfer, sent in answered:
-                    if sent.is_attempt:
-                        # What we could not begin says nothing of whether the Processor is there.
-                        refused_in_a_row = 0 if sent.is_connected else refused_in_a_row + 1
+                    turned_away.count(sent)
                     self._sent.add(sent.outcome, transfer)
-                    is_down = is_down or refused_in_a_row >= NOT_CONNECTED_MAX
-                if is_down:
-                    return "not_connected" if self._context.sending.is_open() else _STOPPED
+                if turned_away.why is not None:
+                    return turned_away.why if self._context.sending.is_open() else _STOPPED
                 if capping.is_run_over:
                     return "run_capped"
                 if (stopped := self._why_not()) is not None:

@@ -32,6 +32,31 @@ _log = logging.getLogger("tallybook.sending")
 CHUNK = 200
 """How many intents go on record together; as many as may be open at once. Source: P3."""
 
+NOT_CONNECTED_MAX = 20
+"""So many refused connections in a row, or calls not let in, stop the sending of a run.
+
+Source: P3.
+"""
+
+
+class TurnedAway:
+    """Counts the calls in a row that the Processor did not look at."""
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+        self.why: str | None = None
+        """Why no more are made; None while some may be."""
+
+    def count(self, sent: Sent) -> None:
+        """Take how the next call ended."""
+        if sent.is_turned_away:
+            self._in_a_row += 1
+            if self._in_a_row == NOT_CONNECTED_MAX:
+                self.why = sent.outcome
+        elif sent.is_attempt:
+            # What we could not begin says nothing of whether the Processor is there.
+            self._in_a_row = 0
+
 
 @frozen
 class SendOrder:
@@ -66,12 +91,12 @@ async def send_due(
     Raises: Refused `busy` or `outcome_unknown` where the database refused intents, once what has
         one is sent and recorded; `call_unrecorded`.
     """
-    asked_at = context.clock.monotonic()
+    asked_at, lease = context.clock.monotonic(), context.sender.lease
     intents = await context.door.ask_chunk(
         [
             Command(
                 SEND_INSTALLMENT,
-                SendInstallment(row.installment_id, row.subject_id, run_on, sender),
+                SendInstallment(row.installment_id, row.subject_id, run_on, sender, lease),
             )
             for row in rows
         ]

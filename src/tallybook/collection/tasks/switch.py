@@ -24,8 +24,12 @@ from tallybook.writer.queries import find_commands
 _log = logging.getLogger("tallybook.sending")
 
 FRESH_SECONDS = 0.02
-"""How old the switch's state may be when a call's first byte leaves. Units: seconds."""
-SETTLED_SECONDS = 5 * FRESH_SECONDS
+"""How long what was seen of the switch may be gone by without a new look. Units: seconds."""
+LOOK_SECONDS = 0.2
+"""How long a look may take: what a slower one has seen may have changed before it was told."""
+LOOKS_MAX = 10
+"""So many slow looks, one after another, and the switch counts as closed."""
+SETTLED_SECONDS = FRESH_SECONDS + LOOK_SECONDS + 0.03
 """How long a stop waits before it is answered: then no call begins any more, in any process."""
 BY_SETTING = "TALLYBOOK_SENDING_STOPPED is set"
 
@@ -73,15 +77,24 @@ class SendingGuard:
         if self._is_stopped:
             return BY_SETTING
         looked = self._looked
-        now = self._clock.monotonic()
-        if looked is None or now - looked.at > FRESH_SECONDS:
-            # The time before the look: it may be older than its answer, never younger.
-            looked = self._looked = _Looked(self._look(), now)
+        if looked is None or self._clock.monotonic() - looked.at > FRESH_SECONDS:
+            looked = self._looked = self._look_in_time()
         return looked.why_not
 
     def look_again(self) -> None:
         """Forget what was seen: the next question looks, for this process has set the switch."""
         self._looked = None
+
+    def _look_in_time(self) -> _Looked:
+        """Look until it is known of an instant so near that a stop since then is not answered."""
+        for _ in range(LOOKS_MAX):
+            # The time before the look: it may be older than its answer, never younger.
+            at = self._clock.monotonic()
+            looked = _Looked(self._look(), at)
+            if looked.why_not is not None or self._clock.monotonic() - at <= LOOK_SECONDS:
+                return looked
+        _log.error("whether sending is stopped takes too long to read")
+        return _Looked("the book answers too slowly", self._clock.monotonic())
 
     def _look(self) -> str | None:
         try:

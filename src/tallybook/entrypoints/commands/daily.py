@@ -84,6 +84,8 @@ def run_lines(done: RunDone) -> list[str]:
 
 _STOPPED = {
     "reports_missing": "No debit was sent: three days have had no complete report.",
+    "not_let_in": "Sending stopped: the Processor lets nobody in. What is due stays due. Look at"
+    " TALLYBOOK_PROCESSOR_TOKEN.",
     "not_connected": "Sending stopped: the Processor could not be reached. What is due stays due.",
 }
 

@@ -29,9 +29,9 @@ def report(
         )
     settings = load_settings(**given)
     log_to(level="WARNING", style=settings.log_format)
-    engine = Engine.open(settings, may_create=False, claims_key=False)
+    engine = Engine.open(settings, may_create=False, is_upkeep=True)
     try:
-        span = Span.of(days, as_of or engine.clock.today())
+        span = Span.of(days, as_of or engine.clock.today(), engine.clock)
         if output is None:
             _to_standard_output(engine, span, chosen)
         else:
