@@ -39,7 +39,7 @@ MOVES: Mapping[TransferState, frozenset[TransferState]] = {
     _S.TIMED_OUT: frozenset({_S.SUCCEEDED, _S.FAILED, _S.RETURNED, _S.NOT_EXECUTED}),
     _S.SUCCEEDED: frozenset({_S.RETURNED, _S.FAILED}),
     _S.UNKNOWN: frozenset({_S.ACCEPTED, _S.NOT_EXECUTED, _S.SUCCEEDED, _S.FAILED, _S.RETURNED}),
-    # A person only, or an older report that came late and re-folds (T4).
+    # A person only; an older report that came late may re-fold failed and returned (T4).
     _S.NOT_EXECUTED: frozenset({_S.ACCEPTED, _S.SUCCEEDED, _S.FAILED, _S.RETURNED}),
     _S.FAILED: frozenset({_S.ACCEPTED, _S.SUCCEEDED, _S.RETURNED}),
     _S.RETURNED: frozenset({_S.ACCEPTED, _S.SUCCEEDED, _S.FAILED}),
