@@ -96,14 +96,16 @@ async def importing(
 ) -> AsyncGenerator[Importing]:
     """Open a migrated book with a simulated Processor, or one of the test's own.
 
-    `told` are settings.
+    `told` are settings. A book that collects in another currency is opened all the same.
     """
     clock = ManualClock(TODAY)
     simulator = SimulatedProcessor(
         home / "truth.db", seed=5, clock=clock, faults=Faults.parse(faults)
     )
     settings = Settings(database_url=url, home=home, _env_file=None, **told)  # pyright: ignore[reportCallIssue] - pydantic-settings reads them
-    engine = Engine.open(settings, clock=clock, processor=processor or simulator)
+    engine = Engine.open(
+        settings, clock=clock, processor=processor or simulator, sends_nothing="currency" in told
+    )
     try:
         yield Importing(engine, simulator)
     finally:

@@ -216,10 +216,10 @@ def test_of_machines_that_begin_a_book_at_once_one_goes_on(book_url: str, tmp_pa
 
 
 def test_who_only_looks_does_not_choose_the_key(book_url: str, tmp_path: Path) -> None:
-    Engine.open(settings_for(book_url, tmp_path / "root"), is_upkeep=True).close()
+    Engine.open(settings_for(book_url, tmp_path / "root"), sends_nothing=True).close()
     Engine.open(settings_for(book_url, tmp_path / "home")).close()
     with pytest.raises(SecretsError, match="not the one"):
-        Engine.open(settings_for(book_url, tmp_path / "root"), is_upkeep=True)
+        Engine.open(settings_for(book_url, tmp_path / "root"), sends_nothing=True)
 
 
 def test_a_book_without_account_numbers_may_take_another_key(book_url: str, tmp_path: Path) -> None:
@@ -264,12 +264,12 @@ def test_a_book_that_collects_in_another_currency_is_refused(
 
 def test_an_emergency_stop_needs_no_currency(czech_book: str, tmp_path: Path) -> None:
     settings = settings_for(czech_book, tmp_path / "home")
-    Engine.open(settings, is_upkeep=True).close()
+    Engine.open(settings, sends_nothing=True).close()
 
 
 def played(book_url: str, home: Path, clock: ManualClock, **given: object) -> Tallybook:
     settings = settings_for(book_url, home, **({"currency": "CZK"} | given))
-    return Tallybook(Engine.open(settings, clock=clock, is_upkeep="currency" in given))
+    return Tallybook(Engine.open(settings, clock=clock, sends_nothing="currency" in given))
 
 
 def test_nothing_hinders_another_currency_once_all_is_collected_or_given_up(

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from tallybook.ambient.clock import ManualClock
-from tallybook.entrypoints.library import Tallybook, open_book
+from tallybook.ambient.settings import load_settings
+from tallybook.entrypoints.engine import Engine
+from tallybook.entrypoints.library import Tallybook
 from tallybook.kernel.refusal import Refused
 from tests.played import DictatedProcessor
 
@@ -20,9 +22,11 @@ NUMBER = "DE89370400440532013000"
 @contextmanager
 def book_with(url: str, home: Path, **settings: object) -> Generator[Tallybook]:
     clock = ManualClock(FIRST)
-    with open_book(
-        url, clock=clock, processor=DictatedProcessor(clock), home=home, **settings
-    ) as book:
+    loaded = load_settings(database_url=url, home=home, **settings)
+    processor = DictatedProcessor(clock)
+    # A book that collects in another currency is opened all the same.
+    engine = Engine.open(loaded, clock=clock, processor=processor, sends_nothing=True)
+    with Tallybook(engine) as book:
         yield book
 
 

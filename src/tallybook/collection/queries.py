@@ -342,8 +342,7 @@ def stream_reported(
     """List every transfer submitted or resolved in a span of days, with its account's last four.
 
     Resolved is one on the day on which it happened, and where it was `learned` from one instant
-    until before another: of news that came late, a span around today shows nothing else.
-    Source: A14.
+    until before another: so news that came late is shown. Source: A14.
     """
     submitted = _T.sent_on.between(first, last)
     resolved = _T.resolved_on.between(first, last)

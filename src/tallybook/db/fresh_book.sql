@@ -40,7 +40,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0006');
+INSERT INTO "alembic_version" VALUES('0007');
 CREATE TABLE api_keys (
 	id CHAR(32) NOT NULL, 
 	client_id CHAR(32) NOT NULL, 
@@ -826,3 +826,4 @@ CREATE TRIGGER row_seals_no_delete BEFORE DELETE ON row_seals BEGIN SELECT RAISE
 CREATE TRIGGER api_keys_no_delete BEFORE DELETE ON api_keys BEGIN SELECT RAISE(ABORT, 'api_keys_no_delete'); END;
 CREATE TRIGGER sending_states_no_delete BEFORE DELETE ON sending_states BEGIN SELECT RAISE(ABORT, 'sending_states_no_delete'); END;
 CREATE TRIGGER api_keys_kept BEFORE UPDATE ON api_keys WHEN OLD.revoked_at IS NOT NULL OR OLD.scope <> NEW.scope OR OLD.key_hash <> NEW.key_hash OR OLD.client_id <> NEW.client_id BEGIN SELECT RAISE(ABORT, 'api_keys_kept'); END;
+CREATE INDEX transfers_resolved_at_index ON transfers (resolved_at) WHERE resolved_at IS NOT NULL;

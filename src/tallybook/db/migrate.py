@@ -9,7 +9,7 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from tallybook.db.engine import Database, open_database
 from tallybook.db.fresh import lay_out
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration."""
 
 _LOCK = 0x7A11B00C
@@ -94,7 +94,8 @@ def _upgrade_on(connection: Connection, revision: str | None, to: str) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    scripts = ScriptDirectory.from_config(config)
+    known = {script.revision for script in scripts.walk_revisions()}
     if revision is not None and revision not in known:
         raise DatabaseTooNewError(
             f"this database is at version {revision}, which this Tallybook (at {HEAD}) does"
@@ -102,6 +103,7 @@ def _upgrade_on(connection: Connection, revision: str | None, to: str) -> None:
         )
     config.attributes["connection"] = connection
     command.upgrade(config, to)
-    if revision not in (None, HEAD):
+    lacked = scripts.iterate_revisions(to, revision) if revision is not None else ()
+    if any(getattr(script.module, "changes_rows", True) for script in lacked):
         # What a migration changed is to be sealed anew, by whoever knows what rows look like.
         connection.execute(text(_MARK_UNSEALED))

@@ -137,13 +137,13 @@ class Engine:
         processor: Processor | None = None,
         migrate: bool | None = None,
         may_create: bool = True,
-        is_upkeep: bool = False,
+        sends_nothing: bool = False,
     ) -> Engine:
         """Assemble a running engine; a test or a demo brings a clock, ids or Processor of its own.
 
         An empty or older database is migrated first, unless the settings or the caller say no.
-        Whoever works on a book that must be there says that none may be created. Whoever only looks
-        after it, its API keys, its switch and its report, needs neither its key nor its currency.
+        Whoever works on a book that must be there says that none may be created. Whoever sends
+        nothing, and seals no account number, needs neither its master key nor its currency.
 
         Raises: SettingsError, DatabaseUrlError, NoBookError, DatabaseTooNewError,
             DatabaseBehindError, SecretsError, and the driver's own errors where the database can't
@@ -162,9 +162,9 @@ class Engine:
             if not may_create:
                 require_book(database)
             bring_up_to_date(database, allowed=settings.migrate if migrate is None else migrate)
-            if not is_upkeep:
+            if not sends_nothing:
                 refuse_other_currency(settings, database)
-            secrets = open_secrets(settings.key_path, database, may_claim=not is_upkeep)
+            secrets = open_secrets(settings.key_path, database, may_claim=not sends_nothing)
             engine = cls(
                 settings,
                 database,

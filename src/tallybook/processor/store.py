@@ -76,6 +76,7 @@ TRANSFERS_TABLE = Table(
     partial_index(
         "transfers_resolved_on_id_index", "resolved_on", "id", where="resolved_on IS NOT NULL"
     ),
+    partial_index("transfers_resolved_at_index", "resolved_at", where="resolved_at IS NOT NULL"),
 )
 
 REPORTS_TABLE = Table(

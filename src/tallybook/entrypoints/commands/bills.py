@@ -120,7 +120,7 @@ def show_due(customer: str | None, **given: object) -> ExitCode:
     if customer and ident is None:
         print("a customer's id looks like cus_0193...")
         return ExitCode.REFUSED
-    engine = Engine.open(settings, may_create=False, claims_key=False)
+    engine = Engine.open(settings, may_create=False, sends_nothing=True)
     try:
         today = engine.clock.today()
         with engine.database.reader() as connection:

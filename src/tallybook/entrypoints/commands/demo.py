@@ -22,6 +22,7 @@ from tallybook.ambient.clock import ManualClock
 from tallybook.ambient.fresh import CountedIds
 from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import Settings
+from tallybook.db.scratch import Occurrences
 from tallybook.entrypoints import loops
 from tallybook.entrypoints.demo.bank import Bank, open_bank
 from tallybook.entrypoints.demo.course import Course
@@ -104,6 +105,9 @@ def _read_lines(source: Path, engine: Engine, rows: int | None) -> Sequence[Adva
     with source.open("rb") as stream:
         read = islice(CsvReader(stream, COLUMNS), rows)
         lines = [parse_line(line, engine.secrets, engine.currency) for line in read]
+    with Occurrences() as seen:
+        for line in lines:
+            line.take_keys(seen)
     # By day, as they are performed; within a day in the order of the file.
     return sorted(lines, key=lambda line: (str(line.asked.effective_on), line.number))
 

@@ -93,7 +93,7 @@ def show(**given: object) -> None:
 
 @contextmanager
 def _open(given: dict[str, object]) -> Generator[Engine]:
-    engine = Engine.open(load_settings(**given), may_create=False, is_upkeep=True)
+    engine = Engine.open(load_settings(**given), may_create=False, sends_nothing=True)
     try:
         yield engine
     finally:

@@ -25,7 +25,7 @@ def _with_book(show: Callable[[Tallybook], Iterable[str]], database_url: str | N
     """Open the book, print what is shown of it, and tell a refusal in a sentence."""
     settings = load_settings(database_url=database_url)
     log_to(level="WARNING", style=settings.log_format)
-    with Tallybook(Engine.open(settings, may_create=False, claims_key=False)) as book:
+    with Tallybook(Engine.open(settings, may_create=False, sends_nothing=True)) as book:
         try:
             lines = list(show(book))
         except Refused as refused:
@@ -211,7 +211,7 @@ def write_portfolio_file(
     """Write every loan as it stands on a date, to a file or to the standard output."""
     settings = load_settings(database_url=database_url)
     log_to(level="WARNING", style=settings.log_format)
-    engine = Engine.open(settings, may_create=False, claims_key=False)
+    engine = Engine.open(settings, may_create=False, sends_nothing=True)
     try:
         day = as_of or engine.clock.today()
         with ExitStack() as opened:

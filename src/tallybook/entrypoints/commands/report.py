@@ -29,7 +29,7 @@ def report(
         )
     settings = load_settings(**given)
     log_to(level="WARNING", style=settings.log_format)
-    engine = Engine.open(settings, may_create=False, is_upkeep=True)
+    engine = Engine.open(settings, may_create=False, sends_nothing=True)
     try:
         span = Span.of(days, as_of or engine.clock.today(), engine.clock)
         if output is None:

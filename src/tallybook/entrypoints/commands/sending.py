@@ -18,7 +18,7 @@ from tallybook.processor.queries import find_sending
 
 def show(**given: object) -> None:
     """Say whether anything may be sent."""
-    engine = Engine.open(load_settings(**given), may_create=False, is_upkeep=True)
+    engine = Engine.open(load_settings(**given), may_create=False, sends_nothing=True)
     try:
         _say(engine)
     finally:
@@ -27,7 +27,7 @@ def show(**given: object) -> None:
 
 def change(state: SendingState, reason: str, by: str, **given: object) -> None:
     """Stop or start all sending; once this is done nothing that is forbidden begins any more."""
-    engine = Engine.open(load_settings(**given), may_create=False, is_upkeep=True)
+    engine = Engine.open(load_settings(**given), may_create=False, sends_nothing=True)
     try:
         outcome = loops.run(set_sending(engine.door, SetSending(state, reason.strip(), by.strip())))
         if outcome.refusal is not None:
@@ -39,7 +39,7 @@ def change(state: SendingState, reason: str, by: str, **given: object) -> None:
 
 def hold(reason: str, by: str, lost_from: date | None = None, **given: object) -> None:
     """Say that this book is a restored copy: after its last run it may have lost something."""
-    engine = Engine.open(load_settings(**given), may_create=False, is_upkeep=True)
+    engine = Engine.open(load_settings(**given), may_create=False, sends_nothing=True)
     try:
         hold_sending(engine, reason=reason.strip(), by=by.strip(), lost_from=lost_from)
         _say(engine)
