@@ -133,8 +133,8 @@ def test_closing_waits_for_money_in_the_air(book_url: str, tmp_path: Path) -> No
         paid = threads.submit(book.perform_advance, ACCOUNT, 100)
         assert bank.was_asked.wait(30)
         book.close()
-        assert paid.done()
-        assert paid.result() == "txn_1"
+        # Its thread may hear of it a moment later; a call that was cut off has no such answer.
+        assert paid.result(5) == "txn_1"
     assert code_of(lambda: book.perform_advance(ACCOUNT, 100)) == "shutting_down"
 
 
