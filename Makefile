@@ -55,7 +55,7 @@ test: install ## run the tests on SQLite and on a real PostgreSQL (WORKERS=3, AR
 	@$(BIN)/pytest -n $(WORKERS) --spare $(SPARE) $(ARGS)
 
 # Where the tests are done sooner than this, more books are simulated until then. Units: seconds.
-check: SPARE = 400
+check: SPARE = 450
 check: lint types imports test ## everything that must hold: lint, types, imports, tests on both databases
 
 # Not part of the check: watching every line makes a test two or three times as slow. It can't see
