@@ -85,6 +85,7 @@ def balance_entries(connection: Connection) -> None:
     entry comes at all is the deferred foreign key's part. Source: docs/decisions/0006.
     """
     if connection.dialect.name == "postgresql":
+        renew_balance_check(connection)
         for statement in _POSTGRES_BALANCE:
             connection.execute(text(statement))
         return
@@ -92,26 +93,35 @@ def balance_entries(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-_POSTGRES_BALANCE = (
+def renew_balance_check(connection: Connection) -> None:
+    """Make the check of `balance_entries` anew, in a book that has an older one. PostgreSQL only.
+
+    Each row of it is found by an index, so that it costs the same an entry however many come.
     """
+    connection.execute(text(_POSTGRES_BALANCED))
+
+
+_POSTGRES_BALANCED = """
 CREATE OR REPLACE FUNCTION tallybook_entries_balanced() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF EXISTS (
-    SELECT 1 FROM fresh e
-    LEFT JOIN (
-      SELECT p.entry_seq, a.currency, sum(p.amount_minor) AS total, count(*) AS lines
-      FROM postings p JOIN accounts a ON a.id = p.account_id
-      WHERE p.entry_seq IN (SELECT seq FROM fresh)
-      GROUP BY p.entry_seq, a.currency
-    ) s ON s.entry_seq = e.seq
-    GROUP BY e.seq, e.postings_count
-    HAVING coalesce(sum(s.lines), 0) <> e.postings_count OR bool_or(s.total <> 0)
+    SELECT 1 FROM (
+      SELECT e.seq, e.postings_count, sum(p.amount_minor) AS total, count(a.id) AS lines
+      FROM fresh e
+      LEFT JOIN postings p ON p.entry_seq = e.seq
+      LEFT JOIN accounts a ON a.id = p.account_id
+      GROUP BY e.seq, e.postings_count, a.currency
+    ) s
+    GROUP BY s.seq, s.postings_count
+    HAVING sum(s.lines) <> s.postings_count OR bool_or(s.total <> 0)
   ) THEN
     RAISE EXCEPTION 'an entry is out of balance or misses postings'
       USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'entries_postings_balanced';
   END IF;
   RETURN NULL;
-END $$""",
+END $$"""
+
+_POSTGRES_BALANCE = (
     """
 CREATE TRIGGER entries_postings_balanced AFTER INSERT ON entries REFERENCING NEW TABLE AS fresh
 FOR EACH STATEMENT EXECUTE FUNCTION tallybook_entries_balanced()""",

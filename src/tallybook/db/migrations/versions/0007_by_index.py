@@ -1,7 +1,9 @@
-"""An index for news that came late: the daily report finds transfers by when it was learned."""
+"""What got slow: the report of news that came late, and the balance of many entries at once."""
 
 import sqlalchemy as sa
 from alembic import op
+
+from tallybook.db import guards
 
 revision = "0007"
 down_revision = "0006"
@@ -10,7 +12,7 @@ changes_rows = False
 
 
 def upgrade() -> None:
-    """Make the index."""
+    """Find transfers by when their news was learned; check balances by index."""
     op.create_index(
         "transfers_resolved_at_index",
         "transfers",
@@ -18,3 +20,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("resolved_at IS NOT NULL"),
         sqlite_where=sa.text("resolved_at IS NOT NULL"),
     )
+    connection = op.get_bind()
+    if connection.dialect.name == "postgresql":
+        guards.renew_balance_check(connection)
