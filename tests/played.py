@@ -34,7 +34,7 @@ from tallybook.customers.store import CREDITS_TABLE
 from tallybook.db.engine import Database, open_database
 from tallybook.ledger.model import Chart
 from tallybook.ledger.store import ACCOUNTS, POSTINGS, LedgerJournal
-from tallybook.processor.model import Action, ItemKind, OperatorItem, Transfer
+from tallybook.processor.model import Action, ItemKind, OperatorItem, Transfer, TransferState
 from tallybook.processor.port import (
     Direction,
     ProcessorRejected,
@@ -151,6 +151,15 @@ def rejected(order: TransferOrder) -> Exception:
     """Refuse the transfer, completely."""
     del order
     return ProcessorRejected("insufficient_funds", refused_before_sending=False)
+
+
+class DatingProcessor(DictatedProcessor):
+    """Says of each row when it happened, by a calendar of its own."""
+
+    def report(self, day: date) -> bytes:
+        rows = [f"{ident},{row}" for at, ident, row in self.told if at <= day <= at + WINDOW]
+        header = "transaction_id,result,amount,account,direction,date"
+        return "".join(f"{row}\n" for row in [header, *rows, f"#end,{len(rows)}"]).encode()
 
 
 class Played:
@@ -372,3 +381,27 @@ class Played:
 
 def directions(calls: Sequence[Call]) -> list[Direction]:
     return [call.order.direction for call in calls]
+
+
+def debits_lost(order: TransferOrder) -> Exception | None:
+    """Lose the answer of every debit, which is executed all the same."""
+    return ProcessorUnknown("reset") if order.direction is Direction.DEBIT else None
+
+
+def lose_the_first_debit(book: Played) -> str:
+    """Pay out by rich reports and lose row 1's answer; gives the id it was executed under."""
+    book.rail.is_rich = True
+    book.pay_out()
+    executed = lose_the_next_debit(book, 7)
+    assert book.debit_of(1).state is TransferState.UNKNOWN
+    return executed
+
+
+def lose_the_next_debit(book: Played, due: int) -> str:
+    """Lose the answer of the debit that is due on a day; gives the id it was executed under."""
+    book.rail.says = debits_lost
+    book.run_until(due)
+    book.rail.says = accepted
+    executed = book.rail.calls[-1].executed_as
+    assert executed is not None
+    return executed

@@ -20,12 +20,19 @@ from tallybook.entrypoints.scheduler import Scheduler
 from tallybook.kernel.progress import Progress
 from tallybook.ledger.store import ENTRIES
 from tallybook.processor.model import Action, ItemKind, TransferState
-from tallybook.processor.port import Direction, ProcessorRejected, ProcessorUnknown, TransferOrder
+from tallybook.processor.port import ProcessorRejected
 from tallybook.processor.rules import CONTESTED
 from tallybook.reports.verify import verify
 from tallybook.writer.model import Command
 from tests.making import day
-from tests.played import WINDOW, DictatedProcessor, Played, accepted
+from tests.played import (
+    DatingProcessor,
+    Played,
+    accepted,
+    debits_lost,
+    lose_the_first_debit,
+    lose_the_next_debit,
+)
 
 pytestmark = pytest.mark.played
 
@@ -38,29 +45,6 @@ def book(book_url: str, tmp_path: Path) -> Iterator[Played]:
     with Played(book_url, tmp_path) as played:
         yield played
         assert verify(played.database) == []
-
-
-def debits_lost(order: TransferOrder) -> Exception | None:
-    return ProcessorUnknown("reset") if order.direction is Direction.DEBIT else None
-
-
-def lose_the_first_debit(book: Played) -> str:
-    """Pay out by rich reports and lose row 1's answer; gives the id it was executed under."""
-    book.rail.is_rich = True
-    book.pay_out()
-    executed = lose_the_next_debit(book, 7)
-    assert book.debit_of(1).state is S.UNKNOWN
-    return executed
-
-
-def lose_the_next_debit(book: Played, due: int) -> str:
-    """Lose the answer of the debit that is due on a day; gives the id it was executed under."""
-    book.rail.says = debits_lost
-    book.run_until(due)
-    book.rail.says = accepted
-    executed = book.rail.calls[-1].executed_as
-    assert executed is not None
-    return executed
 
 
 def look(book: Played, at: datetime, hour: int) -> None:
@@ -336,15 +320,6 @@ def test_a_report_proves_no_absence_unless_each_of_its_rows_tells_all(
             book.rail.told.append((shown, credit, row))
     book.run_until(40)
     assert book.debit_of(1).state is S.UNKNOWN
-
-
-class DatingProcessor(DictatedProcessor):
-    """Says of each row when it happened, by a calendar of its own."""
-
-    def report(self, day: date) -> bytes:
-        rows = [f"{ident},{row}" for at, ident, row in self.told if at <= day <= at + WINDOW]
-        header = "transaction_id,result,amount,account,direction,date"
-        return "".join(f"{row}\n" for row in [header, *rows, f"#end,{len(rows)}"]).encode()
 
 
 def test_a_calendar_that_is_a_day_behind_still_finds_its_transfer(book: Played) -> None:

@@ -4,7 +4,6 @@ Each of these booked what was not there, or sent a debit twice. Source: P2, P4-P
 """
 
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,10 @@ from tallybook.collection.model import InstallmentState
 from tallybook.collection.tasks.reports import take_report
 from tallybook.collection.tasks.settling import settle
 from tallybook.processor.model import Action, ItemKind, TransferState
-from tallybook.processor.port import Direction, ProcessorUnknown, TransferOrder
+from tallybook.processor.port import ProcessorUnknown
 from tallybook.reports.verify import verify
 from tests.making import day
-from tests.played import WINDOW, DictatedProcessor, Played, accepted
+from tests.played import DatingProcessor, Played, accepted, lose_the_next_debit
 
 pytestmark = pytest.mark.played
 
@@ -39,20 +38,6 @@ def show(book: Played, ident: str | None, row: str) -> None:
     day_after = (book.clock.today() - day(0)).days + 1
     book.rail.told.append((day(day_after), ident, row))
     book.run(1)
-
-
-def lose_debits(order: TransferOrder) -> Exception | None:
-    return ProcessorUnknown("reset") if order.direction is Direction.DEBIT else None
-
-
-def lose_the_next_debit(book: Played, due: int) -> str:
-    """Lose the answer of the debit that is due on a day; gives the id it was executed under."""
-    book.rail.says = lose_debits
-    book.run_until(due)
-    book.rail.says = accepted
-    executed = book.rail.calls[-1].executed_as
-    assert executed is not None
-    return executed
 
 
 # -- what came back is not booked again by itself: P2, decision 0003
@@ -158,15 +143,6 @@ def test_a_row_older_than_its_transfer_settles_it_in_no_order(
     book.run_until(40)
     assert book.debit_of(2).state is second.state, "time does not settle it either"
     assert book.debit_of(1).state is S.UNKNOWN
-
-
-class DatingProcessor(DictatedProcessor):
-    """Says of each row when it happened."""
-
-    def report(self, day: date) -> bytes:
-        rows = [f"{ident},{row}" for at, ident, row in self.told if at <= day <= at + WINDOW]
-        header = "transaction_id,result,amount,account,direction,date"
-        return "".join(f"{row}\n" for row in [header, *rows, f"#end,{len(rows)}"]).encode()
 
 
 @pytest.mark.parametrize(("dated", "is_its_own"), [(4, False), (5, False), (6, True), (7, True)])

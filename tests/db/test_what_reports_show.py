@@ -13,10 +13,16 @@ from tallybook.collection import queries
 from tallybook.collection.tasks.reports import take_report
 from tallybook.collection.tasks.settling import settle
 from tallybook.processor.model import Action, ItemKind, TransferState
-from tallybook.processor.port import Direction, ProcessorUnknown, TransferOrder
 from tallybook.reports.verify import verify
 from tests.making import DAY, day
-from tests.played import DictatedProcessor, Played, accepted, lost
+from tests.played import (
+    DictatedProcessor,
+    Played,
+    accepted,
+    debits_lost,
+    lose_the_first_debit,
+    lost,
+)
 
 pytestmark = pytest.mark.played
 
@@ -29,23 +35,6 @@ def book(book_url: str, tmp_path: Path) -> Iterator[Played]:
     with Played(book_url, tmp_path) as played:
         yield played
         assert verify(played.database) == []
-
-
-def debits_lost(order: TransferOrder) -> Exception | None:
-    return ProcessorUnknown("reset") if order.direction is Direction.DEBIT else None
-
-
-def lose_the_first_debit(book: Played) -> str:
-    """Pay out by rich reports and lose row 1's answer; gives the id it was executed under."""
-    book.rail.is_rich = True
-    book.pay_out()
-    book.rail.says = debits_lost
-    book.run_until(7)
-    book.rail.says = accepted
-    assert book.debit_of(1).state is S.UNKNOWN
-    executed = book.rail.calls[-1].executed_as
-    assert executed is not None
-    return executed
 
 
 # -- what a report can't show: P5, decision 0044
