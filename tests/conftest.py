@@ -76,7 +76,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("TALLYBOOK_")]:
         if not name.startswith("TALLYBOOK_TEST_"):
             del os.environ[name]  # what somebody has set for their own book must not reach a test
-    os.environ.setdefault(_BEGAN_AT, str(time.time()))  # the workers inherit it
+    # The workers inherit it; `make check` says it of the whole check.
+    os.environ.setdefault(_BEGAN_AT, str(time.time()))
     is_worker = hasattr(config, "workerinput")
     has_workers = config.getoption("dist", "no") != "no"
     if is_worker or not has_workers or config.option.collectonly or os.environ.get(URL_VARIABLE):
