@@ -56,7 +56,7 @@ test: install ## run the tests on SQLite and on a real PostgreSQL (WORKERS=3, AR
 
 # Where all is done sooner than this, more books are simulated until then. Units: seconds, from here.
 BEGAN := $(shell date +%s)
-check: SPARE = 560
+check: SPARE = 540
 check: export TALLYBOOK_TEST_BEGAN_AT = $(BEGAN)
 check: lint types imports test ## everything that must hold: lint, types, imports, tests on both databases
 
