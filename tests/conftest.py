@@ -16,7 +16,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from _pytest.terminal import TerminalReporter
 from hypothesis import settings
 
 from tests.memory import keep_files_in_memory
@@ -98,7 +97,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         server.remove()
 
 
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how much was done of what depends on the time."""
     done: Counter[str] = Counter()
     for report in terminalreporter.getreports("passed"):

@@ -1,7 +1,7 @@
 """One call of a chunk that breaks takes nothing from the others. Source: P2, P3."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,13 +19,6 @@ pytestmark = pytest.mark.played
 
 S = TransferState
 NUMBERS = [f"DE8937040044053201{number:04d}" for number in range(25)]
-
-
-@pytest.fixture
-def book(book_url: str, tmp_path: Path) -> Iterator[Played]:
-    with Played(book_url, tmp_path) as played:
-        yield played
-        assert verify(played.database) == []
 
 
 def prepare(book: Played, count: int) -> None:

@@ -3,9 +3,7 @@
 Each of these collected a row twice, or counted as collected what was not. Source: P4-P7, A9-A11.
 """
 
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -22,7 +20,6 @@ from tallybook.ledger.store import ENTRIES
 from tallybook.processor.model import Action, ItemKind, TransferState
 from tallybook.processor.port import ProcessorRejected
 from tallybook.processor.rules import CONTESTED
-from tallybook.reports.verify import verify
 from tallybook.writer.model import Command
 from tests.making import day
 from tests.played import (
@@ -38,13 +35,6 @@ pytestmark = pytest.mark.played
 
 S = TransferState
 OTHER = "GB29NWBK60161331926819"
-
-
-@pytest.fixture
-def book(book_url: str, tmp_path: Path) -> Iterator[Played]:
-    with Played(book_url, tmp_path) as played:
-        yield played
-        assert verify(played.database) == []
 
 
 def look(book: Played, at: datetime, hour: int) -> None:

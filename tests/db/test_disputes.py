@@ -3,7 +3,6 @@
 Source: A5, A9, A13, C3, P5, P8, T1, G. Amounts are minor units; an advance is 1200 in rows of 100.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -41,13 +40,6 @@ from tests.played import DictatedProcessor, Played, accepted, lost
 pytestmark = pytest.mark.played
 
 S = TransferState
-
-
-@pytest.fixture
-def book(book_url: str, tmp_path: Path) -> Iterator[Played]:
-    with Played(book_url, tmp_path) as played:
-        yield played
-        assert verify(played.database) == []
 
 
 def payout_comes_back(book: Played) -> None:

@@ -185,7 +185,7 @@ def test_what_the_writer_refuses_may_come_in_corrected(parts: Parts) -> None:
 
 def test_a_refused_invoice_leaves_no_product(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Be it for one mistyped price among good lines, or for more lines than there are numbers."""
-    monkeypatch.setattr(basket, "LINES_MAX", 3)
+    monkeypatch.setattr(basket, "LINE_NUMBER_MAX", 3)
     huge = "A1 TEA 1 10", f"A1 CUP {10**9} 999999999999"
     long = [f"A2 NO{number} 1 10" for number in range(4)]
     told = Told()

@@ -3,9 +3,6 @@
 A process stood still in its call; its lease ran out, and a person ruled. Source: P2, P7, P9.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tallybook.collection.operations.sending import SEND_INSTALLMENT, SendInstallment
@@ -18,7 +15,6 @@ from tallybook.collection.operations.transfers import (
 )
 from tallybook.processor.model import Action, ItemKind, Transfer, TransferState
 from tallybook.processor.rules import CONTESTED
-from tallybook.reports.verify import verify
 from tallybook.writer.model import Command
 from tests.making import day
 from tests.played import Played
@@ -26,13 +22,6 @@ from tests.played import Played
 pytestmark = pytest.mark.played
 
 S = TransferState
-
-
-@pytest.fixture
-def book(book_url: str, tmp_path: Path) -> Iterator[Played]:
-    with Played(book_url, tmp_path) as played:
-        yield played
-        assert verify(played.database) == []
 
 
 def stall(book: Played) -> Transfer:

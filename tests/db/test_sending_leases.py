@@ -1,7 +1,7 @@
 """A process that stood still sends nothing that a person may have ruled on meanwhile: P3."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from tallybook.collection.tasks.sending import expire_intents
 from tallybook.processor.model import Action, ItemKind, TransferState
 from tallybook.processor.port import Direction, TransferOrder
 from tallybook.processor.sender import BEGIN_SECONDS
-from tallybook.reports.verify import verify
 from tallybook.writer.model import Command, Outcome
 from tests.importing import a_file, importing
 from tests.making import day
@@ -23,13 +22,6 @@ pytestmark = pytest.mark.played
 
 S = TransferState
 HOUR = 3600
-
-
-@pytest.fixture
-def book(book_url: str, tmp_path: Path) -> Iterator[Played]:
-    with Played(book_url, tmp_path) as played:
-        yield played
-        assert verify(played.database) == []
 
 
 class Stall:

@@ -3,9 +3,7 @@
 Each of these collected a row twice, or wrote a payout off that went out. Source: P4, P5, P6.
 """
 
-from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,6 @@ from tallybook.collection import queries
 from tallybook.collection.tasks.reports import take_report
 from tallybook.collection.tasks.settling import settle
 from tallybook.processor.model import Action, ItemKind, TransferState
-from tallybook.reports.verify import verify
 from tests.making import DAY, day
 from tests.played import (
     DictatedProcessor,
@@ -28,13 +25,6 @@ pytestmark = pytest.mark.played
 
 S = TransferState
 OTHER = "GB29NWBK60161331926819"
-
-
-@pytest.fixture
-def book(book_url: str, tmp_path: Path) -> Iterator[Played]:
-    with Played(book_url, tmp_path) as played:
-        yield played
-        assert verify(played.database) == []
 
 
 # -- what a report can't show: P5, decision 0044

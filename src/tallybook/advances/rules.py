@@ -17,6 +17,7 @@ from tallybook.kernel.frozen import replace
 from tallybook.kernel.money import format_amount
 from tallybook.kernel.refusal import Refusal
 from tallybook.ledger.model import Chart, Entry, Posting
+from tallybook.processor.rules import check_currency
 
 INSTALLMENTS_DEFAULT = 12
 INTERVAL_DAYS_DEFAULT = 7
@@ -28,8 +29,8 @@ def check_terms(
     amount_minor: int, fee_minor: int, currency: str, installments: int, terms: AdvanceTerms
 ) -> Refusal | None:
     """Tell whether the amounts can make an advance at all. Source: A3, P1."""
-    if currency != terms.currency:
-        return Refusal("currency_not_served", param="currency", details={"served": terms.currency})
+    if (refusal := check_currency(currency, terms.currency)) is not None:
+        return refusal
     if not terms.min_minor <= amount_minor <= terms.max_minor:
         return not_eligible("amount_out_of_bounds")
     if amount_minor + fee_minor < installments:

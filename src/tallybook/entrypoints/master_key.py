@@ -10,7 +10,7 @@ from tallybook.ambient.secrets import Secrets, SecretsError
 from tallybook.customers.model import account_context
 from tallybook.customers.store import BANK_ACCOUNTS_TABLE
 from tallybook.db.engine import Database
-from tallybook.writer.resealing import find_key_check, keep_key_check
+from tallybook.writer.book_key import find_key_check, keep_key_check
 
 _NAME_IT = "Name the right one in TALLYBOOK_KEY_FILE or TALLYBOOK_HOME"
 _FORGET_IT = " If it is lost: no account number is sealed with it, see `tallybook db forget-key`."

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 from tallybook.kernel.frozen import frozen, replace
+from tallybook.kernel.refusal import Refusal
 from tallybook.processor.model import (
     SHOWN_OTHERWISE,
     Action,
@@ -56,6 +57,16 @@ CONTESTED = "transaction_id_contested"
 """The reason of a transfer whose id another was answered with too: its rows may be the other's."""
 
 IN_FLIGHT = frozenset({_S.INTENT, _S.ACCEPTED, _S.UNKNOWN})
+
+
+def check_currency(currency: str, served: str | None) -> Refusal | None:
+    """Refuse to move money in a currency that the Processor, where one is asked, does not serve.
+
+    Source: P1.
+    """
+    if served is None or currency == served:
+        return None
+    return Refusal("currency_not_served", param="currency", details={"served": served})
 
 
 @frozen

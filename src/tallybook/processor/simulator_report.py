@@ -16,7 +16,7 @@ from tallybook.processor.simulator_log import SimulatorLog
 
 ReportColumns = Literal["plain", "rich"]
 REPORT_DAYS = 5
-"""A report taken on a date covers it and the four before. Source: P5."""
+"""A report taken on a date shows it, till then, and the four before. Source: P5."""
 
 _FAIL_REASONS = ("insufficient_funds", "account_closed", "payment_stopped", "no_account")
 _PLAIN_HEADER = "transaction_id,result"

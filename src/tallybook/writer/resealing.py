@@ -13,14 +13,7 @@ from tallybook.db.engine import Database
 from tallybook.db.reading import select_rows, stream
 from tallybook.db.tables import RowMap
 from tallybook.writer.model import Shelf
-from tallybook.writer.sealing import (
-    COMMANDS_SEAL,
-    OF_KEY,
-    UNSEALED,
-    hash_command,
-    hash_row,
-    seal_of,
-)
+from tallybook.writer.sealing import COMMANDS_SEAL, UNSEALED, hash_command, hash_row, seal_of
 from tallybook.writer.store import (
     BOOK_HEAD,
     COMMAND_ROWS,
@@ -70,38 +63,6 @@ def seal_if_unsealed(database: Database, shelves: Sequence[Shelf[Any]]) -> bool:
                 ]
             )
             return True
-        finally:
-            tx.rollback()
-    finally:
-        writer.close()
-
-
-def find_key_check(connection: Connection) -> str | None:
-    """Tell the check value of the key that the book goes with; None where none was chosen."""
-    kept = read_seals(connection).get(OF_KEY)
-    return kept.digest if kept is not None and kept.rows_count else None
-
-
-def keep_key_check(database: Database, check: str | None, *, instead: bool = False) -> str | None:
-    """Let the book go with a key, unless it goes with one already; gives the check value it has.
-
-    Who says `instead` puts another in its place, or none.
-
-    Locks: the chain head, so that of several who begin a book one chooses.
-    """
-    writer = database.open_writer()
-    try:
-        tx = writer.begin()
-        try:
-            tx.run([Select(HEAD_ROWS, ("name",), [BOOK_HEAD], lock=True)])
-            with database.reader() as connection:
-                had = find_key_check(connection)
-                is_there = OF_KEY in read_seals(connection)
-            if had is not None and not instead:
-                return had
-            row = RowSeal(OF_KEY, int(check is not None), check or "0")
-            tx.commit([Update(SEAL_ROWS, [row]) if is_there else Insert(SEAL_ROWS, [row])])
-            return check
         finally:
             tx.rollback()
     finally:

@@ -30,7 +30,7 @@ from tallybook.processor.model import (
     TransferState,
 )
 from tallybook.processor.port import Direction
-from tallybook.processor.rules import IN_FLIGHT
+from tallybook.processor.rules import IN_FLIGHT, check_currency
 from tallybook.processor.store import ITEMS, TRANSFERS
 from tallybook.writer.hashing import Said, said_of
 from tallybook.writer.model import Command, Decision, Event, Moment, Needs, Reply, View
@@ -80,9 +80,8 @@ class BeginPayoutOperation:
         self, view: View, command: BeginPayout, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
         """Pay out no more than there is, and for one item only once."""
-        if command.served is not None and command.currency != command.served:
-            details = {"served": command.served}
-            return Refusal("currency_not_served", param="currency", details=details)
+        if (refusal := check_currency(command.currency, command.served)) is not None:
+            return refusal
         item = view.row(ITEMS, command.item_id) if command.item_id is not None else None
         if item is not None and not item.is_open:
             return Refusal("operator_item_resolved")

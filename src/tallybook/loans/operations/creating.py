@@ -24,6 +24,7 @@ from tallybook.loans.rules.schedule import interest_of
 from tallybook.loans.rules.terms import check_terms
 from tallybook.loans.store import DELINQUENT_LOANS_OF, LOAN_BY_REFERENCE
 from tallybook.loans.views import LOAN_PREFIX, loan_view
+from tallybook.processor.rules import check_currency
 from tallybook.writer.hashing import Said, said_of
 from tallybook.writer.model import Decision, Moment, Needs, Reply, View
 
@@ -79,9 +80,8 @@ class CreateLoanOperation:
         self, view: View, command: CreateLoan, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
         """Make the loan, unless its terms make no schedule or its customer may take on nothing."""
-        if command.served is not None and command.currency != command.served:
-            details = {"served": command.served}
-            return Refusal("currency_not_served", param="currency", details=details)
+        if (refusal := check_currency(command.currency, command.served)) is not None:
+            return refusal
         customer = view.row(CUSTOMERS, command.customer_id)
         if customer is None:
             return Refusal("customer_not_found", param="customer_id")

@@ -93,9 +93,8 @@ def append_anchor(path: Path, anchor: Anchor) -> None:
     try:
         end = os.fstat(descriptor).st_size
         if end and os.pread(descriptor, 1, end - 1) != b"\n":
-            line = (
-                b"\n" + line
-            )  # what stands there is half a line: this one must not be glued to it
+            # What stands there is half a line: this one must not be glued to it.
+            line = b"\n" + line
         written = os.write(descriptor, line)
         if written < len(line):
             if os.fstat(descriptor).st_size == end + written:

@@ -36,7 +36,7 @@ class Basket:
         return self.total_minor + self.tax_minor
 
 
-LINES_MAX = 32_767
+LINE_NUMBER_MAX = 32_767
 """The highest number that a purchase's line can have."""
 
 
@@ -78,7 +78,7 @@ def check_stock(product: Product, quantity: int) -> Refusal | None:
 
 def check_size(priced: Sequence[tuple[int, int]]) -> Refusal | None:
     """Tell whether a purchase can hold lines of these amounts and taxes. Units: minor units."""
-    if len(priced) > LINES_MAX or sum(map(sum, priced)) > MINOR_MAX:
+    if len(priced) > LINE_NUMBER_MAX or sum(map(sum, priced)) > MINOR_MAX:
         return Refusal("purchase_too_large", param="items")
     return None
 
