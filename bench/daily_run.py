@@ -23,7 +23,7 @@ from tallybook.ambient.clock import ManualClock
 from tallybook.ambient.settings import Settings
 from tallybook.collection.tasks.run import run_day
 from tallybook.entrypoints.engine import Engine
-from tallybook.entrypoints.garbage import keep_what_is_loaded
+from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.processor.faults import Faults
 from tallybook.processor.simulator import SimulatedProcessor
 

@@ -244,6 +244,11 @@ class Settings(BaseSettings):
     )
 
     # The machine.
+    writer_process: bool = Field(
+        default=True,
+        description="Whether `serve` writes in a process of its own, so that a second core helps;"
+        " on Linux only.",
+    )
     pool_size: int = Field(
         default=10, ge=1, le=500, description="Reading connections kept to PostgreSQL."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import date
 from typing import TYPE_CHECKING, Self
@@ -38,7 +39,9 @@ from tallybook.processor.port import Processor
 from tallybook.processor.sender import Sender
 from tallybook.reports.verify.anchors import last_event_at
 from tallybook.reports.verify.seals import SEALED_SHELVES
+from tallybook.writer.apart import Closes, LaneApart, can_fork
 from tallybook.writer.door import Door
+from tallybook.writer.lane import Lane
 from tallybook.writer.resealing import seal_if_unsealed
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ class Engine:
         *,
         clock: Clock,
         ids: Ids,
+        apart: LaneApart | None = None,
     ) -> None:
         """Put the parts together, and start the writer; `open` makes the parts."""
         # Businesses register when they are loaded: this one must be, whoever opens an engine.
@@ -99,12 +103,15 @@ class Engine:
             hold_days=settings.hold_days,
         )
         self.gateway = MockGateway()
+        if apart is not None:
+            apart.tell_time(clock)
         self.door = Door(
             database.open_writer,
             LedgerJournal(),
             clock,
             ids,
             bulk_lanes=0 if database.is_sqlite else BULK_LANES,
+            apart=apart,
         )
         self.is_stopping = False
         self._is_closed = False
@@ -138,12 +145,14 @@ class Engine:
         migrate: bool | None = None,
         may_create: bool = True,
         sends_nothing: bool = False,
+        apart: LaneApart | None = None,
     ) -> Engine:
         """Assemble a running engine; a test or a demo brings a clock, ids or Processor of its own.
 
         An empty or older database is migrated first, unless the settings or the caller say no.
         Whoever works on a book that must be there says that none may be created. Whoever sends
-        nothing, and seals no account number, needs neither its master key nor its currency.
+        nothing, and seals no account number, needs neither its master key nor its currency. What
+        `apart` commits is written by a process that was split off before; it is the engine's to close.
 
         Raises: SettingsError, DatabaseUrlError, NoBookError, DatabaseTooNewError,
             DatabaseBehindError, SecretsError, and the driver's own errors where the database can't
@@ -152,6 +161,8 @@ class Engine:
         if clock is None:
             clock = (SystemClock if settings.is_live else PlayedClock)(settings.timezone)
         with ExitStack() as undo:
+            if apart is not None:
+                undo.callback(apart.close)
             database = open_database(
                 settings.database_url.get_secret_value(),
                 pool_size=settings.pool_size,
@@ -172,6 +183,7 @@ class Engine:
                 processor or open_processor(settings, clock),
                 clock=clock,
                 ids=ids or FreshIds(),
+                apart=apart,
             )
             undo.pop_all()
         engine.go_on_from(last_date(engine))
@@ -218,6 +230,18 @@ class Engine:
 def open_door(database: Database, clock: Clock) -> Door:
     """Open a door on a book that no program runs on, such as a copy. Who opens it closes it."""
     return Door(database.open_writer, LedgerJournal(), clock, FreshIds())
+
+
+def split_off_writer(settings: Settings, leaves: Iterable[Closes]) -> LaneApart | None:
+    """Split off a process that commits, where that is set and can be done: `LaneApart`."""
+    if not (settings.writer_process and can_fork()):
+        return None
+
+    def open_lane(clock: Clock) -> Lane:
+        database = open_database(settings.database_url.get_secret_value())
+        return Lane(database.open_writer(), LedgerJournal(), clock, FreshIds())
+
+    return LaneApart(open_lane, leaves)
 
 
 def read_terms(settings: Settings) -> AdvanceTerms:

@@ -23,9 +23,9 @@ from tallybook.collection.tasks.sending import expire_intents
 from tallybook.entrypoints import loops
 from tallybook.entrypoints.api import make_app
 from tallybook.entrypoints.daily import follow_played_days, make_scheduler
-from tallybook.entrypoints.engine import Engine
+from tallybook.entrypoints.engine import Engine, split_off_writer
 from tallybook.entrypoints.errors import ExitCode
-from tallybook.entrypoints.garbage import keep_what_is_loaded
+from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.entrypoints.protocol import WholeAnswers
 from tallybook.entrypoints.restored import keep_anchored
 from tallybook.entrypoints.scheduler import Scheduler
@@ -37,6 +37,9 @@ from tallybook.retail.tasks.mails import send_by_smtp, send_to_spool
 _log = logging.getLogger("tallybook.serve")
 
 KEEP_ALIVE_SECONDS = 30
+TURN_SECONDS = 0.0002
+"""How long a thread may go on while another one waits, where batches are written by a process of
+their own: who brings it the next one must not wait for Python's usual 5 ms while it is idle."""
 DRAIN_SECONDS = 5
 """How much longer than one call to the Processor an answer may take while the server stops."""
 
@@ -44,7 +47,10 @@ DRAIN_SECONDS = 5
 def run(settings: Settings, listener: socket.socket) -> None:
     """Open the engine and serve it on a socket that listens already, until told to stop."""
     log_to(level=settings.log_level, style=settings.log_format)
-    engine = Engine.open(settings)
+    apart = split_off_writer(settings, [listener])
+    if apart is not None:
+        sys.setswitchinterval(TURN_SECONDS)
+    engine = Engine.open(settings, apart=apart)
     loops.run(_serve(engine, listener))
 
 

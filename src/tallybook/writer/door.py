@@ -16,7 +16,7 @@ from tallybook.db.dialect import WriteConnection
 from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.writer.lane import BULK_PATIENCE_SECONDS, PATIENCE_SECONDS, Lane
+from tallybook.writer.lane import BULK_PATIENCE_SECONDS, PATIENCE_SECONDS, Commits, Lane
 from tallybook.writer.model import Command, Journal, Outcome
 
 _log = logging.getLogger("tallybook.writer")
@@ -48,9 +48,10 @@ class Door:
 
     Nothing is answered before its COMMIT is known. A caller that goes away cancels nothing.
 
-    One thread commits the interactive commands. Bulk chunks go through it too, or through
-    `bulk_lanes` threads of their own, each with its connection: then rules run for one chunk while
-    the database records another. Only PostgreSQL has use for them: SQLite has one write lock.
+    One thread commits the interactive commands, or has `apart` commit them, a lane of a process of
+    its own. Bulk chunks go the same way, or through `bulk_lanes` threads of their own, each with its
+    connection: then rules run for one chunk while the database records another. Only PostgreSQL
+    has use for them: SQLite has one write lock.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Door:
         ids: Ids,
         *,
         bulk_lanes: int = 0,
+        apart: Commits | None = None,
     ) -> None:
         self._waiting: deque[_Asked] = deque()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
@@ -74,7 +76,8 @@ class Door:
         self._completions: dict[str, list[_Waiter]] = {}
         self.on_batch: Callable[[int], None] = _tell_nobody
         """Told the size of each batch and chunk once it is done; must not raise."""
-        self._lanes = [Lane(connect(), journal, clock, ids) for _ in range(1 + bulk_lanes)]
+        own = [Lane(connect(), journal, clock, ids) for _ in range(bulk_lanes + (apart is None))]
+        self._lanes: Sequence[Commits] = own if apart is None else [apart, *own]
         self._threads = [
             threading.Thread(
                 target=self._serve,
@@ -238,7 +241,7 @@ class Door:
 
     # -- the writers' side
 
-    def _serve(self, lane: Lane, takes_asked: bool, takes_bulk: bool) -> None:  # noqa: FBT001 - a thread's arguments
+    def _serve(self, lane: Commits, takes_asked: bool, takes_bulk: bool) -> None:  # noqa: FBT001 - a thread's arguments
         wake = self._wake if takes_asked else self._wake_bulk
         while True:
             asked: list[_Asked] = []
@@ -262,7 +265,7 @@ class Door:
                 commands, future = chunk
                 future.set_result(self._run(lane, commands, BULK_PATIENCE_SECONDS))
 
-    def _run(self, lane: Lane, commands: Sequence[Command], patience: float) -> list[Outcome]:
+    def _run(self, lane: Commits, commands: Sequence[Command], patience: float) -> list[Outcome]:
         outcomes, completed = lane.run(commands, patience)
         for key in completed:
             for loop, done in list(self._completions.get(key, [])):

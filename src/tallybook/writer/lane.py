@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
 
 from tallybook.ambient.clock import Clock
 from tallybook.ambient.fresh import jitter_sleep
@@ -47,6 +49,60 @@ _SILENT = "a write was given up: the database does not answer"
 _FAILED = "a write was given up: the database failed"
 
 
+class Commits(Protocol):
+    """Who commits batches, one after another, for one thread at a time."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Tell why the next batch may not be committed; None where nothing speaks for that."""
+        ...
+
+    def run(self, commands: Sequence[Command], patience: float) -> tuple[list[Outcome], list[str]]:
+        """Commit a batch, whatever it takes, trying for `patience`. Units: seconds.
+
+        Returns: one outcome a command, and the keys whose replies were completed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the database."""
+        ...
+
+
+class Health:
+    """Whether batches get through, and why not."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._begun_at: float | None = None
+        """Since when a batch is under way."""
+        self.given_up: tuple[float, str] | None = None
+        """When and why the last batch was given up; None where it was not."""
+
+    @contextmanager
+    def under_way(self) -> Generator[None]:
+        """Count the time of one batch."""
+        self._begun_at = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._begun_at = None
+
+    def give_up(self, why: str) -> None:
+        """Take down that a batch was given up."""
+        self.given_up = self._clock.monotonic(), why
+
+    @property
+    def trouble(self) -> str | None:
+        """Tell why the next batch may not be committed; None where nothing speaks for that."""
+        now, begun_at, given_up = self._clock.monotonic(), self._begun_at, self.given_up
+        if begun_at is not None and now - begun_at > SLOW_SECONDS:
+            return "a write has waited for too long"
+        if given_up is not None and now - given_up[0] < RECENT_SECONDS:
+            return given_up[1]
+        return None
+
+
 class Lane:
     """Commits batches one after another. Used by one thread at a time."""
 
@@ -57,20 +113,12 @@ class Lane:
         self._journal = journal
         self._clock = clock
         self._ids = ids
-        self._begun_at: float | None = None
-        """Since when a batch is under way."""
-        self._given_up: tuple[float, str] | None = None
-        """When and why the last batch was given up; None where it was not."""
+        self.health = Health(clock)
 
     @property
     def trouble(self) -> str | None:
         """Tell why the next batch may not be committed; None where nothing speaks for that."""
-        now, begun_at, given_up = self._clock.monotonic(), self._begun_at, self._given_up
-        if begun_at is not None and now - begun_at > SLOW_SECONDS:
-            return "a write has waited for too long"
-        if given_up is not None and now - given_up[0] < RECENT_SECONDS:
-            return given_up[1]
-        return None
+        return self.health.trouble
 
     def run(
         self, commands: Sequence[Command], patience: float = PATIENCE_SECONDS
@@ -82,11 +130,8 @@ class Lane:
 
         Returns: one outcome a command, and the keys whose replies were completed.
         """
-        self._begun_at = self._clock.monotonic()
-        try:
+        with self.health.under_way():
             return self._run(commands, patience)
-        finally:
-            self._begun_at = None
 
     def _run(self, commands: Sequence[Command], patience: float) -> tuple[list[Outcome], list[str]]:
         try:
@@ -108,12 +153,12 @@ class Lane:
             return [refused(Refusal("internal_error"))], []
         except _GivenUpError as given_up:
             _log.error(given_up.why)  # one of the constants above: the log keeps no other words
-            self._given_up = self._clock.monotonic(), given_up.why
+            self.health.give_up(given_up.why)
             return [refused(given_up.refusal) for _ in commands], []
         except Exception:  # noqa: BLE001 - whatever broke, who waits must hear of it
             _log.exception("a batch broke", extra={"commands": len(commands)})
             return [refused(Refusal("internal_error")) for _ in commands], []
-        self._given_up = None
+        self.health.given_up = None
         return trace.outcomes, trace.completed
 
     def close(self) -> None:
@@ -123,7 +168,7 @@ class Lane:
     def _attempt(self, commands: Sequence[Command], patience: float) -> Trace:
         races = reconnects = 0
         began = self._clock.monotonic()
-        if self._given_up is not None:
+        if self.health.given_up is not None:
             patience = BLOCKED_PATIENCE_SECONDS
         for attempt in range(RETRIES):
             moment = Moment(self._clock.now(), self._clock.today())

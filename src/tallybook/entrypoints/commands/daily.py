@@ -15,7 +15,7 @@ from tallybook.collection.tasks.run import run_day as run_one
 from tallybook.entrypoints import loops
 from tallybook.entrypoints.daily import FOLLOW_SECONDS
 from tallybook.entrypoints.engine import Engine
-from tallybook.entrypoints.garbage import keep_what_is_loaded
+from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.entrypoints.progress import StopWhen, show_progress, stop_at_signals
 from tallybook.entrypoints.tables import format_table
 

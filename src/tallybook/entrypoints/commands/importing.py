@@ -15,7 +15,7 @@ from tallybook.ambient.settings import load_settings
 from tallybook.entrypoints import loops
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
-from tallybook.entrypoints.garbage import keep_what_is_loaded
+from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.entrypoints.progress import StopWhen, show_progress, stop_at_signals
 from tallybook.entrypoints.tables import format_table
 from tallybook.kernel.progress import Progress

@@ -1,0 +1,244 @@
+"""Batches that a process of its own commits: as here, whatever becomes of that process. Source: T5.
+
+Each test is played in a process that has no threads yet, as `tallybook serve` has none when it
+splits off its writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+
+from sqlalchemy import text
+
+from tallybook.ambient.clock import Clock, ManualClock
+from tallybook.ambient.fresh import FreshIds
+from tallybook.db.engine import open_database
+from tallybook.ledger.store import LedgerJournal
+from tallybook.writer import lane as lane_module
+from tallybook.writer.apart import LaneApart
+from tallybook.writer.door import Door
+from tallybook.writer.lane import Lane
+from tallybook.writer.model import Command, Decision, Moment, Needs, Reply, View
+from tests.cli.programs import environment, serve
+from tests.db.test_writer import BROKEN, COUNT, Count, count
+
+_forking = get_context("forkserver")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Apart:
+    """A door whose interactive commands are committed by a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        def open_lane(clock: Clock) -> Lane:
+            return Lane(open_database(url).open_writer(), LedgerJournal(), clock, FreshIds())
+
+        self.lane = LaneApart(open_lane)
+        self.writer = children_of(os.getpid())[0]
+        self.database = open_database(url)
+        self.clock = ManualClock(NOON)
+        self.lane.tell_time(self.clock)
+        connect = self.database.open_writer
+        self.door = Door(connect, LedgerJournal(), self.clock, FreshIds(), apart=self.lane)
+
+    def one(self, query: str) -> object:
+        with self.database.reader() as connection:
+            return connection.execute(text(query)).scalar()
+
+    def close(self) -> None:
+        self.door.close()
+        assert children_of(os.getpid()) == []
+        self.database.close()
+
+
+def children_of(process: int) -> list[int]:
+    """List the children of a process that are not dead."""
+    found = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+    return [int(child) for child in found.split()]
+
+
+def in_a_process(play: Callable[[str], None], url: str) -> None:
+    """Play a test in a process that has just been forked from one without threads."""
+    process = _forking.Process(target=play, args=(url,))
+    process.start()
+    process.join(60)
+    process.kill()
+    assert process.exitcode == 0
+
+
+# -- as in this process
+
+
+def test_a_batch_comes_out_as_in_this_process(book_url: str) -> None:
+    in_a_process(play_outcomes, book_url)
+
+
+def play_outcomes(url: str) -> None:
+    book = Apart(url)
+    first, again = (book.door.ask_now(count("a", key="k")) for _ in range(2))
+    assert (first.status, first.body, first.replayed) == (200, '{"count":1}', False)
+    assert (again.status, again.body, again.replayed) == (200, '{"count":1}', True)
+    refused = book.door.ask_now(count("a", by=0))
+    assert refused.refusal is not None
+    assert refused.refusal.code == "amount_invalid"
+    chunk = book.door.submit_chunk([count("b") for _ in range(300)]).result(30)
+    assert [json.loads(each.body)["count"] for each in chunk] == list(range(1, 301))
+
+    async def ask_at_once() -> list[int]:
+        outcomes = await asyncio.gather(*(book.door.ask(count("c")) for _ in range(100)))
+        return [json.loads(each.body)["count"] for each in outcomes]
+
+    assert asyncio.run(ask_at_once()) == list(range(1, 101))
+    book.close()
+
+
+def test_it_is_dated_by_the_clock_of_who_asks(book_url: str) -> None:
+    in_a_process(play_dates, book_url)
+
+
+def play_dates(url: str) -> None:
+    book = Apart(url)
+    for day in (1, 9):
+        book.clock.turn_to(NOON.date().replace(day=day))
+        book.door.ask_now(count("a", key=f"k{day}"))
+    dated = "SELECT {}(occurred_at) FROM events WHERE type = 'test.counted'"
+    assert "2026-03-01" in str(book.one(dated.format("min")))
+    assert "2026-03-09" in str(book.one(dated.format("max")))
+    book.close()
+
+
+def test_a_bug_of_one_command_stays_its_own(book_url: str) -> None:
+    in_a_process(play_bugs, book_url)
+
+
+def play_bugs(url: str) -> None:
+    book = Apart(url)
+    broken = book.door.ask_now(Command(BROKEN, "raises"))
+    assert broken.refusal is not None
+    assert broken.refusal.code == "internal_error"
+    unsendable = book.door.ask_now(Command(COUNT, Count("a", lambda: 1)))  # type: ignore[arg-type]
+    assert unsendable.refusal is not None
+    assert unsendable.refusal.code == "internal_error"
+    assert json.loads(book.door.ask_now(count("a")).body) == {"count": 1}
+    assert children_of(os.getpid()) == [book.writer]
+    book.close()
+
+
+def test_that_nothing_gets_through_is_told(sqlite_book_url: str) -> None:
+    in_a_process(play_blocked, sqlite_book_url)
+
+
+def play_blocked(url: str) -> None:
+    lane_module.PATIENCE_SECONDS = 0
+    book = Apart(url)
+    path = book.database.path
+    assert path is not None
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    busy = book.lane.run([count("a")], 0)[0][0]
+    assert busy.refusal is not None
+    assert busy.refusal.code == "busy"
+    assert book.door.trouble == "a write was given up: another process holds the database"
+    other.execute("ROLLBACK")
+    assert book.door.ask_now(count("a")).status == 200
+    assert book.door.trouble is None
+    book.close()
+
+
+# -- when it dies
+
+
+class DieOperation:
+    """Kills the process that decides it, unless that is the one that is spared."""
+
+    name = "test.die"
+
+    def needs(self, command: int, seen: View) -> Needs:
+        del command, seen
+        return Needs()
+
+    def decide(self, view: View, command: int, moment: Moment, ids: object) -> Decision:
+        del view, moment, ids
+        if os.getpid() != command:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Decision(reply=Reply(200, {}))
+
+
+def test_when_it_dies_its_batch_is_unknown_and_the_next_is_written_here(book_url: str) -> None:
+    in_a_process(play_death_at_work, book_url)
+
+
+def play_death_at_work(url: str) -> None:
+    book = Apart(url)
+    dies = Command(DieOperation(), os.getpid(), "k")
+    unknown = book.door.ask_now(dies)
+    assert unknown.refusal is not None
+    assert unknown.refusal.code == "outcome_unknown"
+    assert children_of(os.getpid()) == []
+    again = book.door.ask_now(dies)
+    assert (again.status, again.replayed) == (200, False)
+    assert book.door.trouble is None
+    assert json.loads(book.door.ask_now(count("a")).body) == {"count": 1}
+    book.close()
+
+
+def test_when_it_has_died_before_nothing_is_unknown(book_url: str) -> None:
+    in_a_process(play_death_at_rest, book_url)
+
+
+def play_death_at_rest(url: str) -> None:
+    book = Apart(url)
+    book.door.ask_now(count("a"))
+    os.kill(book.writer, signal.SIGKILL)
+    while Path(f"/proc/{book.writer}/stat").read_text(encoding="ascii").split()[2] != "Z":
+        time.sleep(0.001)
+    assert json.loads(book.door.ask_now(count("a")).body) == {"count": 2}
+    book.close()
+
+
+# -- in a server
+
+
+def settings_of(url: str, tmp_path: Path, **more: str) -> dict[str, str]:
+    home = str(tmp_path / "home")
+    return environment(DATABASE_URL=url, TALLYBOOK_HOME=home, TALLYBOOK_RUN_ENABLED="false", **more)
+
+
+def test_a_server_writes_in_a_process_of_its_own_unless_told_not_to(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    with serve(cwd=tmp_path, env=settings_of(sqlite_book_url, tmp_path)) as server:
+        (writer,) = children_of(server.process.pid)
+        server.process.kill()
+        server.process.wait(30)
+        until = time.monotonic() + 30
+        while Path(f"/proc/{writer}").exists():
+            assert time.monotonic() < until, "it outlives its server"
+            time.sleep(0.01)
+    alone = settings_of(sqlite_book_url, tmp_path, TALLYBOOK_WRITER_PROCESS="false")
+    with serve(cwd=tmp_path, env=alone) as server:
+        assert children_of(server.process.pid) == []
+        assert server.stop() == 0
+
+
+def test_a_signal_to_both_ends_both_with_everything_answered(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    with serve(cwd=tmp_path, env=settings_of(sqlite_book_url, tmp_path)) as server:
+        product = {"name": "tea", "stock": 10, "price": "4.50", "tax_percent": 5}
+        assert server.ask("POST", "/api/v1/products", product)[0] == 201
+        (writer,) = children_of(server.process.pid)
+        os.kill(writer, signal.SIGTERM)
+        assert server.ask("POST", "/api/v1/products", product | {"name": "cup"})[0] == 201
+        assert children_of(server.process.pid) == [writer]
+        assert server.stop() == 0
+        assert not Path(f"/proc/{writer}").exists()
