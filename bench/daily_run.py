@@ -20,10 +20,10 @@ from pydantic import SecretStr
 from bench.daily_past import FAULTS, FIRST_DAY, PAST_DAYS
 from bench.surroundings import DatabaseTime, Place, places, report
 from tallybook.ambient.clock import ManualClock
+from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.ambient.settings import Settings
 from tallybook.collection.tasks.run import run_day
 from tallybook.entrypoints.engine import Engine
-from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.processor.faults import Faults
 from tallybook.processor.simulator import SimulatedProcessor
 

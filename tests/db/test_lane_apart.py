@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,17 +22,20 @@ from sqlalchemy import text
 
 from tallybook.ambient.clock import Clock, ManualClock
 from tallybook.ambient.fresh import FreshIds
+from tallybook.db import sqlite as sqlite_module
 from tallybook.db.engine import open_database
 from tallybook.ledger.store import LedgerJournal
-from tallybook.writer import lane as lane_module
+from tallybook.reports.verify import verify
 from tallybook.writer.apart import LaneApart
 from tallybook.writer.door import Door
 from tallybook.writer.lane import Lane
 from tallybook.writer.model import Command, Decision, Moment, Needs, Reply, View
-from tests.cli.programs import environment, serve
-from tests.db.test_writer import BROKEN, COUNT, Count, count
+from tests.cli.programs import Server, environment, serve
+from tests.db.test_writer import BROKEN, COUNT, count
 
 _forking = get_context("forkserver")
+KILLS = 3
+SALES_EACH = 100
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -125,7 +129,7 @@ def play_bugs(url: str) -> None:
     broken = book.door.ask_now(Command(BROKEN, "raises"))
     assert broken.refusal is not None
     assert broken.refusal.code == "internal_error"
-    unsendable = book.door.ask_now(Command(COUNT, Count("a", lambda: 1)))  # type: ignore[arg-type]
+    unsendable = book.door.ask_now(Command(COUNT, lambda: "a"))
     assert unsendable.refusal is not None
     assert unsendable.refusal.code == "internal_error"
     assert json.loads(book.door.ask_now(count("a")).body) == {"count": 1}
@@ -138,7 +142,7 @@ def test_that_nothing_gets_through_is_told(sqlite_book_url: str) -> None:
 
 
 def play_blocked(url: str) -> None:
-    lane_module.PATIENCE_SECONDS = 0
+    sqlite_module.LOCK_SECONDS = 0
     book = Apart(url)
     path = book.database.path
     assert path is not None
@@ -206,6 +210,50 @@ def play_death_at_rest(url: str) -> None:
 
 
 # -- in a server
+
+
+def test_a_sale_is_made_once_however_often_its_writer_dies(book_url: str, tmp_path: Path) -> None:
+    """A server that is started again writes in a process of its own again, which is killed too."""
+    sold: list[int] = []
+    for kill in range(KILLS):
+        with serve(cwd=tmp_path, env=settings_of(book_url, tmp_path)) as server:
+            if not kill:
+                product = {"name": "tea", "stock": 10**6, "price": "5", "tax_percent": 0}
+                assert server.ask("POST", "/api/v1/products", product)[0] == 201
+            (writer,) = children_of(server.process.pid)
+            with ThreadPoolExecutor(12) as pool:
+                keys = [f"{kill}-{buyer}" for buyer in range(12)]
+                buyers = [pool.submit(buy, server, key, SALES_EACH) for key in keys]
+                time.sleep(0.2 + kill / 10)
+                os.kill(writer, signal.SIGKILL)
+                sold += [number for buyer in buyers for number in buyer.result(60)]
+            assert server.stop() == 0
+    assert sorted(sold) == list(range(1, KILLS * 12 * SALES_EACH + 1))
+    database = open_database(book_url)
+    assert verify(database) == []
+    with database.reader() as connection:
+        stock = connection.execute(text("SELECT stock FROM products")).scalar()
+    assert stock == 10**6 - len(sold)
+    database.close()
+
+
+def buy(server: Server, buyer: str, sales: int) -> list[int]:
+    """Buy so often, each time under a key of its own that is sent until it is answered for good."""
+    numbers: list[int] = []
+    connection = server.connect()
+    body = '{"items": [{"product_id": 1, "quantity": 1}], "paid_amount": "5"}'
+    for sale in range(sales):
+        headers = {"Content-Type": "application/json", "Idempotency-Key": f"{buyer}-{sale}"}
+        while True:
+            connection.request("POST", "/api/v1/purchases", body, headers)
+            answer = connection.getresponse()
+            said = json.loads(answer.read())
+            if answer.status != 503:
+                break
+        assert answer.status == 201, said
+        numbers.append(said["id"])
+    connection.close()
+    return numbers
 
 
 def settings_of(url: str, tmp_path: Path, **more: str) -> dict[str, str]:

@@ -1,10 +1,12 @@
-"""How PostgreSQL finds what the writer asks for: by an index, however small the tables were."""
+"""How rows are found: by an index, however small the tables were."""
 
 import time
 from contextlib import closing
 from datetime import date
 
 import psycopg
+import pytest
+from sqlalchemy import text
 
 from tallybook.ambient.clock import SystemClock
 from tallybook.ambient.fresh import FreshIds
@@ -12,6 +14,7 @@ from tallybook.db.engine import open_database
 from tallybook.ledger.model import Entry, Posting
 from tallybook.ledger.operations import POST_ENTRY, PostEntry
 from tallybook.ledger.store import LedgerJournal
+from tallybook.reports.verify import evidence, plans
 from tallybook.writer.lane import Lane
 from tallybook.writer.model import Command
 
@@ -36,3 +39,17 @@ def test_no_batch_on_a_new_book_reads_a_growing_table_whole(postgres_book_url: s
             assert time.monotonic() < until, "PostgreSQL has not counted the entries"
             time.sleep(0.05)
         assert dict(watching.execute(SCANS).fetchall()) == before
+
+
+@pytest.mark.parametrize("statement", [evidence.UNLOGGED, plans.UNINTENDED])
+def test_verify_finds_the_events_of_a_transfer_by_its_id(book_url: str, statement: str) -> None:
+    with closing(open_database(book_url)) as database, database.reader() as connection:
+        if database.is_sqlite:
+            explained = f"EXPLAIN QUERY PLAN {statement}"
+        else:
+            # Of two ways to read a table that is empty still, the one that it takes when it is not.
+            connection.execute(text("SET enable_seqscan = off"))
+            connection.execute(text("SET enable_hashjoin = off"))
+            explained = f"EXPLAIN {statement}"
+        plan = "\n".join(str(row) for row in connection.execute(text(explained)))
+    assert "events_subject_id_index" in plan

@@ -151,8 +151,8 @@ class Engine:
 
         An empty or older database is migrated first, unless the settings or the caller say no.
         Whoever works on a book that must be there says that none may be created. Whoever sends
-        nothing, and seals no account number, needs neither its master key nor its currency. What
-        `apart` commits is written by a process that was split off before; it is the engine's to close.
+        nothing, and seals no account number, needs neither its master key nor its currency. The
+        process behind `apart` was split off before; from here on it is the engine's to end.
 
         Raises: SettingsError, DatabaseUrlError, NoBookError, DatabaseTooNewError,
             DatabaseBehindError, SecretsError, and the driver's own errors where the database can't

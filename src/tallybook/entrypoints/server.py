@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 from anyio import to_thread
 
+from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.ambient.logs import log_to
 from tallybook.ambient.setting_types import shown_url
 from tallybook.ambient.settings import Settings
@@ -25,7 +26,6 @@ from tallybook.entrypoints.api import make_app
 from tallybook.entrypoints.daily import follow_played_days, make_scheduler
 from tallybook.entrypoints.engine import Engine, split_off_writer
 from tallybook.entrypoints.errors import ExitCode
-from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.entrypoints.protocol import WholeAnswers
 from tallybook.entrypoints.restored import keep_anchored
 from tallybook.entrypoints.scheduler import Scheduler

@@ -34,12 +34,6 @@ def frozen(kind: type[R]) -> type[R]:
     def show(self: R) -> str:
         return f"{made.__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
-    def pack(self: R) -> tuple[type[R], tuple[Any, ...]]:
-        return type(self), values_of(type(self))(self)
-
-    if len(shown) > 1:
-        # As it would be packed anyway, without a dictionary of the fields' names for each row.
-        made.__reduce__ = pack  # pyright: ignore
     for name, method in (("__eq__", equals), ("__hash__", make_hash), ("__repr__", show)):
         if name not in kind.__dict__ or (name == "__hash__" and kind.__hash__ is None):
             setattr(made, name, method)

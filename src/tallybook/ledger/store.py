@@ -94,7 +94,6 @@ POSTINGS = Table(
     partial_index(
         "postings_customer_id_index", "customer_id", "entry_seq", where="customer_id IS NOT NULL"
     ),
-    partial_index("postings_subject_id_index", "subject_id", where="subject_id IS NOT NULL"),
 )
 
 BALANCES = Table(

@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import date, datetime
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, cast
 
 from tallybook.ambient.clock import Clock, SystemClock
 from tallybook.ambient.garbage import keep_what_is_loaded
@@ -62,7 +62,8 @@ class LaneApart:
         self._health = Health(self._clock)
         self._lane: Lane | None = None
         """The lane of this process, once the other one is gone."""
-        self._connection, theirs = Pipe()
+        ends = cast("tuple[Connection, Connection]", Pipe())  # on Windows it is of another class
+        self._connection, theirs = ends
         self._process = os.fork()
         if not self._process:
             _be_the_writer(theirs, open_lane, [self._connection, *leaves])
@@ -148,7 +149,7 @@ def _be_the_writer(
             each.close()
         keep_what_is_loaded()
         _commit_what_comes(connection, open_lane)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a forked process must not go on as the one it was
         _log.exception("the writer's process ends")
         os._exit(1)
     os._exit(0)
@@ -179,5 +180,5 @@ def _pack(content: tuple[object, ...]) -> bytes:
     return pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
 
 
-def _unpack(content: bytes) -> Any:  # noqa: ANN401 - whatever was packed
+def _unpack(content: bytes) -> Any:
     return pickle.loads(content)  # noqa: S301 - from a socket that only these two processes have

@@ -48,10 +48,10 @@ class Door:
 
     Nothing is answered before its COMMIT is known. A caller that goes away cancels nothing.
 
-    One thread commits the interactive commands, or has `apart` commit them, a lane of a process of
-    its own. Bulk chunks go the same way, or through `bulk_lanes` threads of their own, each with its
-    connection: then rules run for one chunk while the database records another. Only PostgreSQL
-    has use for them: SQLite has one write lock.
+    One thread commits the interactive commands, or has `apart` commit them, whose work another
+    process does. Bulk chunks go the same way, or through `bulk_lanes` threads of their own, each
+    with its connection: then rules run for one chunk while the database records another. Only
+    PostgreSQL has use for them: SQLite has one write lock.
     """
 
     def __init__(

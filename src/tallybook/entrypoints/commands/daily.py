@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from tallybook.ambient.clock import SystemClock
+from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import load_settings
 from tallybook.collection.tasks.run import RunDone
@@ -15,7 +16,6 @@ from tallybook.collection.tasks.run import run_day as run_one
 from tallybook.entrypoints import loops
 from tallybook.entrypoints.daily import FOLLOW_SECONDS
 from tallybook.entrypoints.engine import Engine
-from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.entrypoints.progress import StopWhen, show_progress, stop_at_signals
 from tallybook.entrypoints.tables import format_table
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, Self, TypeVar
 
 from tallybook.advances.tasks.importing import ImportSummary, import_advances
+from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.ambient.logs import log_to
 from tallybook.ambient.settings import load_settings
 from tallybook.entrypoints import loops
 from tallybook.entrypoints.engine import Engine
 from tallybook.entrypoints.errors import ExitCode
-from tallybook.ambient.garbage import keep_what_is_loaded
 from tallybook.entrypoints.progress import StopWhen, show_progress, stop_at_signals
 from tallybook.entrypoints.tables import format_table
 from tallybook.kernel.progress import Progress

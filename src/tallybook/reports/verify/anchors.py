@@ -23,7 +23,7 @@ from tallybook.collection.operations.switching import HELD_EVENT
 from tallybook.db.metadata import instant_from_text, instant_to_text
 from tallybook.kernel.frozen import frozen
 from tallybook.reports.verify.discrepancy import Discrepancy, rows_of
-from tallybook.writer.store import BOOK_HEAD, CHAIN_HEADS, EVENTS, FIRST_HASH
+from tallybook.writer.store import BOOK_HEAD, CHAIN_HEADS, EVENTS, FIRST_HASH, LOOKED_UP
 
 
 @frozen
@@ -187,6 +187,7 @@ def find_lacking(connection: Connection, anchors: Sequence[Anchor]) -> Anchor | 
         return None
     held = select(EVENTS.c.seq).where(
         EVENTS.c.subject_id == NOBODY,
+        text(LOOKED_UP),
         EVENTS.c.type == HELD_EVENT,
         EVENTS.c.body.contains(f'"{newest.event_hash}"', autoescape=True),
     )

@@ -40,6 +40,12 @@ LEFT JOIN (
 ) i ON i.subject_id = p.subject_id
 ORDER BY p.subject_id
 """
+UNINTENDED = """
+SELECT t.id FROM transfers t WHERE NOT EXISTS (
+  SELECT 1 FROM events e WHERE e.subject_id = t.id AND substr(e.type, 1, 7) <> 'retail.'
+  AND e.type IN ('processor.credit.intent', 'processor.debit.intent')
+)
+"""
 
 
 def check_plans(connection: Connection) -> Iterator[Discrepancy]:
@@ -137,9 +143,7 @@ def check_transfers(connection: Connection) -> Iterator[Discrepancy]:
     """Find transfers that were never put on record as an intent, and repeated transaction ids."""
     for ident, *_ in rows_of(
         connection,
-        "SELECT t.id FROM transfers t WHERE NOT EXISTS (SELECT 1 FROM events e"
-        " WHERE e.subject_id = t.id AND e.type IN"
-        " ('processor.credit.intent', 'processor.debit.intent'))",
+        UNINTENDED,
     ):
         yield Discrepancy(
             "transfer_without_intent",
