@@ -58,6 +58,12 @@ def start(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> F
     return Forked(arguments, cwd, environment() if env is None else env)
 
 
+def children_of(process: int) -> list[int]:
+    """List the processes that a process has split off or started, and not yet buried."""
+    found = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+    return [int(child) for child in found.split()]
+
+
 @dataclass
 class Server:
     """A running `tallybook serve`, or another command that listens."""

@@ -30,7 +30,7 @@ from tallybook.writer.apart import LaneApart
 from tallybook.writer.door import Door
 from tallybook.writer.lane import Lane
 from tallybook.writer.model import Command, Decision, Moment, Needs, Reply, View
-from tests.cli.programs import Server, environment, serve
+from tests.cli.programs import Server, children_of, environment, serve
 from tests.db.test_writer import BROKEN, COUNT, count
 
 _forking = get_context("forkserver")
@@ -62,12 +62,6 @@ class Apart:
         self.door.close()
         assert children_of(os.getpid()) == []
         self.database.close()
-
-
-def children_of(process: int) -> list[int]:
-    """List the children of a process that are not dead."""
-    found = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
-    return [int(child) for child in found.split()]
 
 
 def in_a_process(play: Callable[[str], None], url: str) -> None:

@@ -1,4 +1,4 @@
-"""A row of the long proof: `kill -9` of servers and of PostgreSQL while sales go on."""
+"""A row of the long proof: `kill -9` of servers, their writers and PostgreSQL while sales go on."""
 
 from __future__ import annotations
 
@@ -66,8 +66,11 @@ async def _cycle(
             await _kill_postmaster(server)
         else:
             victim = dice.randrange(2)
-            await asyncio.to_thread(shops.kill, victim)
-            await asyncio.to_thread(shops.start, victim)
+            if dice.random() < 0.5:
+                shops.kill_writer(victim)  # the server goes on by itself, until the next of its deaths
+            else:
+                await asyncio.to_thread(shops.kill, victim)
+                await asyncio.to_thread(shops.start, victim)
         await asyncio.sleep(0.2)
         over.set()
         await asyncio.gather(*clients)
@@ -119,7 +122,7 @@ def _look(database: Database, told: Told) -> list[str]:
 
 
 def run_kills(amount: int, ground: Ground) -> Result:
-    """Kill servers and the postmaster, so many times, under load."""
+    """Kill servers, their writers and the postmaster, so many times, under load."""
     server = ground.own_postgres()
     url = Databases(server.url).create()
     migrate.upgrade(url)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Generator
@@ -18,7 +20,7 @@ from tallybook.db import migrate
 from tallybook.db.engine import Database, open_database
 from tallybook.ledger.store import LedgerJournal
 from tallybook.writer.door import Door
-from tests.cli.programs import Server, environment, serve
+from tests.cli.programs import Server, children_of, environment, serve
 from tests.postgres import Databases
 from tests.proof.check import Check, Ground, Result
 from tests.races import bank, storms
@@ -106,6 +108,11 @@ class Shops:
         """`kill -9` a server."""
         self._servers[place].process.kill()
         self._stacks.pop(place).close()
+
+    def kill_writer(self, place: int) -> None:
+        """`kill -9` the process in which a server writes, where it has not died yet."""
+        for writer in children_of(self._servers[place].process.pid):
+            os.kill(writer, signal.SIGKILL)
 
     def address(self, place: int) -> str:
         """Tell where a server listens, now."""
