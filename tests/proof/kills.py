@@ -67,7 +67,9 @@ async def _cycle(
         else:
             victim = dice.randrange(2)
             if dice.random() < 0.5:
-                shops.kill_writer(victim)  # the server goes on by itself, until the next of its deaths
+                shops.kill_writer(
+                    victim
+                )  # the server goes on by itself, until the next of its deaths
             else:
                 await asyncio.to_thread(shops.kill, victim)
                 await asyncio.to_thread(shops.start, victim)

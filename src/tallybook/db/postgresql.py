@@ -208,13 +208,20 @@ def _json(rows: RowMap[Any], names: tuple[str, ...], values: Sequence[Any]) -> b
     as much.
     """
     take = _plain_values(rows, names)
-    objects = [dict(zip(names, take(row), strict=True)) for row in values]
+    short = _short_names(rows, names)
+    objects = [dict(zip(short, take(row), strict=True)) for row in values]
     return to_json(objects, bytes_mode="hex")
 
 
 @cache
 def _plain_values(rows: RowMap[Any], names: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
     return rows.plain_values(names)
+
+
+@cache
+def _short_names(rows: RowMap[Any], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Name columns in JSON by their places: names stand in every row, and were a third of it."""
+    return tuple(f"c{rows.columns.index(name)}" for name in names)
 
 
 @cache
@@ -235,8 +242,8 @@ def _select_text(rows: RowMap[Any], by: tuple[str, ...], lock: bool, where: str)
 def _recordset(rows: RowMap[Any], named: Sequence[str]) -> str:
     """Read rows out of JSON; what is not named there is left alone."""
     described = ", ".join(
-        f"{name} {'text' if kind == 'bytea' else kind}"
-        for name, kind in zip(rows.columns, rows.types, strict=True)
+        f"c{place} {'text' if kind == 'bytea' else kind}"
+        for place, (name, kind) in enumerate(zip(rows.columns, rows.types, strict=True))
         if name in named
     )
     return f"json_to_recordset($1::json) AS v({described})"
@@ -244,8 +251,8 @@ def _recordset(rows: RowMap[Any], named: Sequence[str]) -> str:
 
 def _cells(rows: RowMap[Any]) -> dict[str, str]:
     return {
-        name: f"decode(v.{name}, 'hex')" if kind == "bytea" else f"v.{name}"
-        for name, kind in zip(rows.columns, rows.types, strict=True)
+        name: f"decode(v.c{place}, 'hex')" if kind == "bytea" else f"v.c{place}"
+        for place, (name, kind) in enumerate(zip(rows.columns, rows.types, strict=True))
     }
 
 
@@ -261,7 +268,7 @@ def _update_text(rows: RowMap[Any], set_to: tuple[str, ...]) -> bytes:
     cells = _cells(rows)
     changed = ", ".join(f"{name} = {cells[name]}" for name in set_to)
     source = _recordset(rows, (*set_to, *rows.key))
-    found = " AND ".join(f"t.{name} = v.{name}" for name in rows.key)
+    found = " AND ".join(f"t.{name} = {cells[name]}" for name in rows.key)
     return f"UPDATE {rows.name} t SET {changed} FROM {source} WHERE {found}".encode()
 
 

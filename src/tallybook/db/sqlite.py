@@ -30,9 +30,9 @@ PRAGMAS = (
     # INSERT OR REPLACE would otherwise slip past the triggers that keep rows for ever.
     "PRAGMA recursive_triggers = ON",
     "PRAGMA cache_size = -65536",
-    # 16 MB of log before it is folded in. Batches write the same pages again and again: the later
-    # they are, the fewer are copied, which took a fifth of the COMMIT's processor time.
-    "PRAGMA wal_autocheckpoint = 4000",
+    # 64 MB of log before it is folded in. Batches write the same pages again and again: the later
+    # they are, the fewer are copied. With 16 MB a counter sold a twelfth less.
+    "PRAGMA wal_autocheckpoint = 16000",
 )
 
 READING_PRAGMAS = (
