@@ -67,9 +67,7 @@ async def _cycle(
         else:
             victim = dice.randrange(2)
             if dice.random() < 0.5:
-                shops.kill_writer(
-                    victim
-                )  # the server goes on by itself, until the next of its deaths
+                shops.kill_writer(victim)  # it goes on by itself, until it is killed too
             else:
                 await asyncio.to_thread(shops.kill, victim)
                 await asyncio.to_thread(shops.start, victim)
