@@ -244,13 +244,13 @@ class Settings(BaseSettings):
     )
 
     # The machine.
-    writer_process: bool = Field(
-        default=True, description="Whether `serve` writes in a process of its own (on Linux)."
-    )
+    writer_process: bool = Field(default=True, description="Write in a process of its own (Linux).")
     pool_size: int = Field(
         default=10, ge=1, le=500, description="Reading connections kept to PostgreSQL."
     )
-    pool_overflow: int = Field(default=10, ge=0, le=500, description="Further ones at peaks.")
+    pool_overflow: int = Field(
+        default=10, ge=0, le=500, description="Further reading connections to PostgreSQL at peaks."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO",
         description="The least serious log lines to write: DEBUG, INFO, WARNING or ERROR.",
