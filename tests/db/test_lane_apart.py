@@ -26,6 +26,7 @@ from tallybook.db import sqlite as sqlite_module
 from tallybook.db.engine import open_database
 from tallybook.ledger.store import LedgerJournal
 from tallybook.reports.verify import verify
+from tallybook.writer import door as door_module
 from tallybook.writer.apart import LaneApart
 from tallybook.writer.door import Door
 from tallybook.writer.lane import Lane
@@ -50,7 +51,6 @@ class Apart:
         self.writer = children_of(os.getpid())[0]
         self.database = open_database(url)
         self.clock = ManualClock(NOON)
-        self.lane.tell_time(self.clock)
         connect = self.database.open_writer
         self.door = Door(connect, LedgerJournal(), self.clock, FreshIds(), apart=self.lane)
 
@@ -137,12 +137,13 @@ def test_that_nothing_gets_through_is_told(sqlite_book_url: str) -> None:
 
 def play_blocked(url: str) -> None:
     sqlite_module.LOCK_SECONDS = 0
+    door_module.PATIENCE_SECONDS = 0
     book = Apart(url)
     path = book.database.path
     assert path is not None
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    busy = book.lane.run([count("a")], 0)[0][0]
+    busy = book.door.ask_now(count("a"))
     assert busy.refusal is not None
     assert busy.refusal.code == "busy"
     assert book.door.trouble == "a write was given up: another process holds the database"
@@ -197,7 +198,7 @@ def play_death_at_rest(url: str) -> None:
     book = Apart(url)
     book.door.ask_now(count("a"))
     os.kill(book.writer, signal.SIGKILL)
-    while Path(f"/proc/{book.writer}/stat").read_text(encoding="ascii").split()[2] != "Z":
+    while children_of(os.getpid()):
         time.sleep(0.001)
     assert json.loads(book.door.ask_now(count("a")).body) == {"count": 2}
     book.close()

@@ -103,8 +103,6 @@ class Engine:
             hold_days=settings.hold_days,
         )
         self.gateway = MockGateway()
-        if apart is not None:
-            apart.tell_time(clock)
         self.door = Door(
             database.open_writer,
             LedgerJournal(),

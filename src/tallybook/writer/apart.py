@@ -2,28 +2,36 @@
 
 Python runs one thread of a process at a time, so that a second thread adds little: a request costs
 its reading and its writing one after the other. With two processes a second core does the one
-while the first does the other. Nothing else changes: batches go over a socket to a lane like any
-other, one after another, and their outcomes come back.
+while the first does the other. Commands go over a socket as they come up, and the process at its
+other end commits what has come by then as one batch, with a lane like any other. So it never waits
+for this one while there is anything to do.
 """
 
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import pickle
+import select
 import signal
+import socket
+import struct
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import date, datetime
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from typing import Any, NoReturn, Protocol, cast
+from queue import SimpleQueue
+from typing import Any, NoReturn, Protocol
 
 from tallybook.ambient.clock import Clock, SystemClock
 from tallybook.ambient.garbage import keep_what_is_loaded
+from tallybook.kernel.frozen import frozen
 from tallybook.kernel.refusal import Refusal
-from tallybook.writer.lane import Health, Lane
+from tallybook.writer.frames import Frames
+from tallybook.writer.lane import BATCH_MAX, Health, Lane
 from tallybook.writer.model import Command, Outcome
 from tallybook.writer.transact import refused
 
@@ -31,6 +39,10 @@ _log = logging.getLogger("tallybook.writer")
 
 OpenLane = Callable[[Clock], Lane]
 """Opens a lane on the book."""
+
+Told = Callable[[Sequence[tuple[Any, list[Outcome]]], Sequence[str]], None]
+"""Told what each of the pieces came to that were committed together, and whose replies were
+completed. A piece goes by the ticket that it was handed over with."""
 
 
 class Closes(Protocol):
@@ -46,10 +58,20 @@ def can_fork() -> bool:
     return sys.platform == "linux"
 
 
+@frozen
+class _Piece:
+    """Commands that were handed over together."""
+
+    ticket: Any
+    commands: Sequence[Command]
+    patience: float
+    sent_at: float
+
+
 class LaneApart:
     """A lane whose work another process does.
 
-    If that process dies, what it was at is `outcome_unknown`, and this one goes on by itself.
+    If that process dies, what it had begun is `outcome_unknown`, and this one goes on by itself.
     """
 
     def __init__(self, open_lane: OpenLane, leaves: Iterable[Closes] = ()) -> None:
@@ -60,65 +82,190 @@ class LaneApart:
         self._open_lane = open_lane
         self._clock: Clock = SystemClock()
         self._health = Health(self._clock)
+        self._lock = threading.Lock()
+        """Held to number a piece and to send it: they arrive in the order of their numbers."""
+        self._number = 0
+        self._under_way: dict[int, _Piece] = {}
         self._lane: Lane | None = None
         """The lane of this process, once the other one is gone."""
-        ends = cast("tuple[Connection, Connection]", Pipe())  # on Windows it is of another class
-        self._connection, theirs = ends
+        self._here: SimpleQueue[int | None] = SimpleQueue()
+        """The numbers of what that lane is to commit; None ends it."""
+        self._listener: threading.Thread | None = None
+        self._is_closing = False
+        self._begun = _Begun()
+        self._bell = os.eventfd(0)
+        ours, theirs = socket.socketpair()
         self._process = os.fork()
         if not self._process:
-            _be_the_writer(theirs, open_lane, [self._connection, *leaves])
+            _be_the_writer(theirs, self._begun, open_lane, [ours, *leaves])
         theirs.close()
+        self._wire = Frames(ours)
 
-    def tell_time(self, clock: Clock) -> None:
-        """Name the clock that batches are dated by: days may be played, and here is who knows."""
+    def start(self, clock: Clock, told: Told) -> None:
+        """Listen to it from now on, and tell what its pieces came to, from a thread of its own.
+
+        Commands are dated by the clock: days may be played, and here is who knows.
+        """
         self._clock = clock
+        self._told = told
+        self._listener = threading.Thread(
+            target=self._listen, name="tallybook-writer-apart", daemon=True
+        )
+        self._listener.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether somebody listens."""
+        return self._listener is not None and self._listener.is_alive()
 
     @property
     def trouble(self) -> str | None:
         """Tell why the next batch may not be committed; None where nothing speaks for that."""
-        return (self._lane or self._health).trouble
-
-    def run(self, commands: Sequence[Command], patience: float) -> tuple[list[Outcome], list[str]]:
-        """Have a batch committed. See `Lane.run`."""
         if self._lane is not None:
-            return self._lane.run(commands, patience)
-        with self._health.under_way():
-            try:
-                batch = _pack((self._clock.now(), self._clock.today(), commands, patience))
-            except Exception:  # noqa: BLE001 - whatever broke, who waits must hear of it
-                _log.exception("a batch can't be sent", extra={"commands": len(commands)})
-                return [refused(Refusal("internal_error")) for _ in commands], []
-            try:
-                self._connection.send_bytes(batch)
-            except OSError:
-                # It can't have had all of it.
-                return self._go_on_here().run(commands, patience)
-            try:
-                outcomes, completed, self._health.given_up = _unpack(self._connection.recv_bytes())
-            except Exception:  # noqa: BLE001 - as above; it may have been committed
-                self._go_on_here()
-                return [refused(Refusal("outcome_unknown")) for _ in commands], []
-            return outcomes, completed
+            return self._lane.trouble
+        with self._lock:
+            oldest = next(iter(self._under_way.values()), None)
+            self._health.begun_at = None if oldest is None else oldest.sent_at
+            return self._health.trouble
 
-    def _go_on_here(self) -> Lane:
-        _log.exception("the writer's process is gone; this one writes from now on")
-        self._end(signal.SIGKILL)
-        self._lane = self._open_lane(self._clock)
-        return self._lane
+    @property
+    def under_way(self) -> int:
+        """Count the commands that were handed over and not told of yet."""
+        with self._lock:
+            return sum(len(piece.commands) for piece in self._under_way.values())
+
+    @property
+    def waiting(self) -> int:
+        """Count those of them that are in no batch yet."""
+        with self._lock:
+            begun = self._begun.number
+            pieces = self._under_way.items()
+            return sum(len(piece.commands) for number, piece in pieces if number > begun)
+
+    def submit(self, ticket: object, commands: Sequence[Command], patience: float) -> bool:
+        """Hand commands over, to be committed together, and with others of the same patience.
+
+        Never waits, so that an event loop may call it. Units: seconds.
+
+        Returns: False, with nothing done, where they can't be sent to another process.
+        """
+        with self._lock:
+            number = self._number + 1
+            message = self._pack_piece(number, commands, patience)
+            if message is None:
+                return False
+            self._number = number
+            self._under_way[number] = _Piece(ticket, commands, patience, self._clock.monotonic())
+            if self._lane is not None:
+                self._here.put(number)
+                return True
+            # Where it is gone, whoever listens hears that as well.
+            with suppress(OSError):
+                self._wire.offer(message)
+            if self._wire.has_unsent:
+                os.eventfd_write(self._bell, 1)
+        return True
+
+    def _pack_piece(
+        self, number: int, commands: Sequence[Command], patience: float
+    ) -> bytes | None:
+        try:
+            return _pack((number, self._clock.now(), self._clock.today(), commands, patience))
+        except Exception:  # noqa: BLE001 - whatever broke, who waits must hear of it
+            _log.exception("commands can't be sent", extra={"commands": len(commands)})
+            return None
 
     def close(self) -> None:
         """End the other process, which is at nothing now, and let go of the database."""
+        self._is_closing = True
+        if self._listener is not None:
+            self._here.put(None)
+            os.eventfd_write(self._bell, 1)
+            self._listener.join()
         if self._lane is not None:
             self._lane.close()
         else:
             self._end()
+        os.close(self._bell)
 
     def _end(self, number: signal.Signals | None = None) -> None:
-        self._connection.close()
+        self._wire.close()
         if number is not None:
             os.kill(self._process, number)
         with suppress(ChildProcessError):
             os.waitpid(self._process, 0)
+
+    # -- the thread that listens
+
+    def _listen(self) -> None:
+        try:
+            self._hear_answers()
+        except Exception:  # noqa: BLE001 - whatever broke, who waits must hear of it
+            _log.exception("the writer's process is gone; this one writes from now on")
+            self._go_on_here()
+
+    def _hear_answers(self) -> None:
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        poll.register(self._wire, select.POLLIN)
+        while not self._is_closing:
+            if self._bell in (each for each, _ in poll.poll()):
+                os.eventfd_read(self._bell)
+            with self._lock:
+                self._wire.flush()
+                also = select.POLLOUT if self._wire.has_unsent else 0
+            poll.modify(self._wire, select.POLLIN | also)
+            for answer in self._wire.receive(wait=False):
+                numbers, outcomes, completed, self._health.given_up = _unpack(answer)
+                self._tell(numbers, outcomes, completed)
+
+    def _tell(
+        self, numbers: Sequence[int], outcomes: list[Outcome], completed: Sequence[str]
+    ) -> None:
+        told: list[tuple[Any, list[Outcome]]] = []
+        place = 0
+        with self._lock:
+            for number in numbers:
+                piece = self._under_way.pop(number)
+                end = place + len(piece.commands)
+                told.append((piece.ticket, outcomes[place:end]))
+                place = end
+        self._told(told, completed)
+
+    def _go_on_here(self) -> None:
+        self._end(signal.SIGKILL)
+        with self._lock:
+            lane = self._lane = self._open_lane(self._clock)
+            begun = [number for number in self._under_way if number <= self._begun.number]
+            for number in self._under_way.keys() - begun:
+                self._here.put(number)
+            unknown = sum(len(self._under_way[number].commands) for number in begun)
+        self._tell(begun, [refused(Refusal("outcome_unknown"))] * unknown, [])
+        while (number := self._here.get()) is not None:
+            piece = self._under_way[number]
+            self._tell([number], *lane.run(piece.commands, piece.patience))
+
+
+class _Begun:
+    """The number of the last piece that is in a batch, where both processes see it."""
+
+    _CELL = struct.Struct("Q")
+
+    def __init__(self) -> None:
+        self._shared = mmap.mmap(-1, self._CELL.size)
+
+    @property
+    def number(self) -> int:
+        """Read it."""
+        (number,) = self._CELL.unpack_from(self._shared)
+        return number
+
+    @number.setter
+    def number(self, number: int) -> None:
+        self._CELL.pack_into(self._shared, 0, number)
+
+
+# -- the other process
 
 
 class _ToldClock(SystemClock):
@@ -137,8 +284,19 @@ class _ToldClock(SystemClock):
         return self._today
 
 
+@frozen
+class _Sent:
+    """A piece as it arrives, with the time at which it was sent."""
+
+    number: int
+    now: datetime
+    today: date
+    commands: Sequence[Command]
+    patience: float
+
+
 def _be_the_writer(
-    connection: Connection, open_lane: OpenLane, leaves: Iterable[Closes]
+    end: socket.socket, begun: _Begun, open_lane: OpenLane, leaves: Iterable[Closes]
 ) -> NoReturn:
     """Commit what comes, until whoever sends it is gone."""
     try:
@@ -148,32 +306,43 @@ def _be_the_writer(
         for each in leaves:
             each.close()
         keep_what_is_loaded()
-        _commit_what_comes(connection, open_lane)
+        _commit_what_comes(Frames(end), begun, open_lane)
     except BaseException:  # noqa: BLE001 - a forked process must not go on as the one it was
         _log.exception("the writer's process ends")
         os._exit(1)
     os._exit(0)
 
 
-def _commit_what_comes(connection: Connection, open_lane: OpenLane) -> None:
+def _commit_what_comes(wire: Frames, begun: _Begun, open_lane: OpenLane) -> None:
     clock = _ToldClock()
     lane: Lane | None = None
-    while True:
-        try:
-            batch = connection.recv_bytes()
-        except (EOFError, OSError):
-            break
-        now, today, commands, patience = _unpack(batch)
-        clock.tell(now, today)
-        lane = lane or open_lane(clock)
-        outcomes, completed = lane.run(commands, patience)
-        answer = _pack((outcomes, completed, lane.health.given_up))
-        try:
-            connection.send_bytes(answer)
-        except OSError:
-            break
+    waiting: deque[_Sent] = deque()
+    # The other side is gone: nobody asks for anything any more, or hears of it.
+    with suppress(EOFError, OSError):
+        while True:
+            waiting.extend(_Sent(*_unpack(sent)) for sent in wire.receive(wait=not waiting))
+            batch = _next_batch(waiting)
+            clock.tell(batch[-1].now, batch[-1].today)
+            lane = lane or open_lane(clock)
+            begun.number = batch[-1].number
+            commands = [command for sent in batch for command in sent.commands]
+            outcomes, completed = lane.run(commands, batch[0].patience)
+            numbers = [sent.number for sent in batch]
+            wire.send(_pack((numbers, outcomes, completed, lane.health.given_up)))
     if lane is not None:
         lane.close()
+
+
+def _next_batch(waiting: deque[_Sent]) -> list[_Sent]:
+    """Take the pieces that are committed together. A chunk of bulk work stands alone."""
+    batch = [waiting.popleft()]
+    size = len(batch[0].commands)
+    while waiting and waiting[0].patience == batch[0].patience:
+        size += len(waiting[0].commands)
+        if size > BATCH_MAX:
+            break
+        batch.append(waiting.popleft())
+    return batch
 
 
 def _pack(content: tuple[object, ...]) -> bytes:

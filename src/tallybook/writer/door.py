@@ -16,18 +16,20 @@ from tallybook.db.dialect import WriteConnection
 from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal, Refused
-from tallybook.writer.lane import BULK_PATIENCE_SECONDS, PATIENCE_SECONDS, Commits, Lane
+from tallybook.writer.apart import LaneApart
+from tallybook.writer.lane import BATCH_MAX, BULK_PATIENCE_SECONDS, PATIENCE_SECONDS, Lane
 from tallybook.writer.model import Command, Journal, Outcome
+from tallybook.writer.transact import refused
 
 _log = logging.getLogger("tallybook.writer")
 
-BATCH_MAX = 256
-"""Interactive commands committed together at most; they never wait for the batch to fill."""
 TURNS_MAX = 64
 """How many turns of an event loop commands are gathered at most while each turn brings more."""
 CHUNK = 1000
 """Bulk commands committed together. Between two chunks the interactive ones have their turn."""
 QUEUE_MAX = 20_000
+APART_MAX = 2 * BATCH_MAX
+"""How many commands another process has at most: those of one batch, and those of the next."""
 PENDING_POLL_SECONDS = 0.05
 
 _Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event]
@@ -43,15 +45,25 @@ class _Asked:
     """The asker's event loop; None where a thread waits."""
 
 
+@frozen
+class _Piece:
+    """Commands that are handed over to be committed together: interactive ones, or a chunk."""
+
+    commands: Sequence[Command]
+    patience: float
+    asked: Sequence[_Asked] = ()
+    chunk: Future[list[Outcome]] | None = None
+
+
 class Door:
     """All writes go through here: HTTP, CLI, library and runs alike.
 
     Nothing is answered before its COMMIT is known. A caller that goes away cancels nothing.
 
-    One thread commits the interactive commands, or has `apart` commit them, whose work another
-    process does. Bulk chunks go the same way, or through `bulk_lanes` threads of their own, each
-    with its connection: then rules run for one chunk while the database records another. Only
-    PostgreSQL has use for them: SQLite has one write lock.
+    One thread commits the interactive commands, or `apart` does, whose work another process does:
+    it gets them as they come up. Bulk chunks go the same way, or through `bulk_lanes` threads of
+    their own, each with its connection: then rules run for one chunk while the database records
+    another. Only PostgreSQL has use for them: SQLite has one write lock.
     """
 
     def __init__(
@@ -62,7 +74,7 @@ class Door:
         ids: Ids,
         *,
         bulk_lanes: int = 0,
-        apart: Commits | None = None,
+        apart: LaneApart | None = None,
     ) -> None:
         self._waiting: deque[_Asked] = deque()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
@@ -76,16 +88,26 @@ class Door:
         self._completions: dict[str, list[_Waiter]] = {}
         self.on_batch: Callable[[int], None] = _tell_nobody
         """Told the size of each batch and chunk once it is done; must not raise."""
-        own = [Lane(connect(), journal, clock, ids) for _ in range(bulk_lanes + (apart is None))]
-        self._lanes: Sequence[Commits] = own if apart is None else [apart, *own]
+        self._apart = apart
+        self._bulk_lanes = bulk_lanes
+        self._chunks_apart = 0
+        """How many chunks another process has: one at most, so that others have their turn."""
+        self._takes_bulk_apart = apart is not None and not bulk_lanes
+        if apart is not None:
+            apart.start(clock, self._tell_and_go_on)
+        self._lanes = [
+            Lane(connect(), journal, clock, ids) for _ in range(bulk_lanes + (apart is None))
+        ]
         self._threads = [
             threading.Thread(
                 target=self._serve,
-                args=(lane, place == 0, place > 0 or not bulk_lanes),
-                name=f"tallybook-writer-{place}",
+                args=(lane, takes_asked, not (takes_asked and bulk_lanes)),
+                name="tallybook-writer",
                 daemon=True,
             )
-            for place, lane in enumerate(self._lanes)
+            for lane, takes_asked in zip(
+                self._lanes, [apart is None, *[False] * bulk_lanes], strict=False
+            )
         ]
         for thread in self._threads:
             thread.start()
@@ -94,22 +116,25 @@ class Door:
     def waiting(self) -> int:
         """Tell how many commands wait to be written."""
         with self._wake:
-            return self._count_asked() + sum(len(commands) for commands, _ in self._bulk)
+            there = self._apart.waiting if self._apart is not None else 0
+            return there + self._count_asked() + sum(len(commands) for commands, _ in self._bulk)
 
     @property
     def is_open(self) -> bool:
         """Tell whether commands are taken and the threads that write them live."""
-        return not self._closing and all(thread.is_alive() for thread in self._threads)
+        is_heard = self._apart is None or self._apart.is_alive
+        return not self._closing and is_heard and all(each.is_alive() for each in self._threads)
 
     @property
     def trouble(self) -> str | None:
         """Tell why a command may not be written now; None where nothing speaks for that."""
-        return next((why for lane in self._lanes if (why := lane.trouble) is not None), None)
+        lanes = [*([self._apart] if self._apart is not None else []), *self._lanes]
+        return next((why for lane in lanes if (why := lane.trouble) is not None), None)
 
     @property
     def bulk_width(self) -> int:
         """Tell how many chunks are worth having under way at once."""
-        return max(1, len(self._lanes) - 1)
+        return max(1, self._bulk_lanes)
 
     # -- the callers' side
 
@@ -172,7 +197,7 @@ class Door:
                 running.append(self.submit_chunk(part))
             if not running:
                 return
-            if not part or len(running) > len(self._lanes):
+            if not part or len(running) > self._bulk_lanes + 1:
                 yield from running.popleft().result()
 
     def submit_chunk(self, commands: Sequence[Command]) -> Future[list[Outcome]]:
@@ -184,6 +209,7 @@ class Door:
             self._refuse_if_closing()
             self._bulk.append((commands, future))
             self._wake_bulk.notify()
+            self._pass_on()
         return future
 
     async def ask_chunk(self, commands: Sequence[Command]) -> list[Outcome]:
@@ -201,16 +227,22 @@ class Door:
             self._gathered.clear()
             self._wake.notify_all()
             self._wake_bulk.notify_all()
+            self._pass_on()
+            if self._apart is not None:
+                self._wake.wait_for(lambda: not self._is_apart_busy)
         for thread in self._threads:
             thread.join()
         for lane in self._lanes:
             lane.close()
+        if self._apart is not None:
+            self._apart.close()
 
     def _submit(self, asked: _Asked) -> None:
         with self._wake:
             self._refuse_if_not_taken()
             self._waiting.append(asked)
             self._wake.notify()
+            self._pass_on()
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop, known: int = 0, turn: int = 1) -> None:
         """Hand over what was gathered, once a turn of the loop has brought nothing more.
@@ -226,6 +258,7 @@ class Door:
             self._waiting.extend(gathered)
             self._gathered.pop(loop, None)
             self._wake.notify()
+            self._pass_on()
 
     def _refuse_if_not_taken(self) -> None:
         self._refuse_if_closing()
@@ -241,47 +274,92 @@ class Door:
 
     # -- the writers' side
 
-    def _serve(self, lane: Commits, takes_asked: bool, takes_bulk: bool) -> None:  # noqa: FBT001 - a thread's arguments
+    def _serve(self, lane: Lane, takes_asked: bool, takes_bulk: bool) -> None:  # noqa: FBT001 - a thread's arguments
         wake = self._wake if takes_asked else self._wake_bulk
         while True:
-            asked: list[_Asked] = []
-            chunk = None
+            pieces: list[_Piece] = []
             with self._wake:
                 while True:
                     if takes_asked and self._waiting:
-                        size = min(len(self._waiting), BATCH_MAX)
-                        asked = [self._waiting.popleft() for _ in range(size)]
+                        pieces.append(self._take_asked())
                     if takes_bulk and self._bulk:
-                        chunk = self._bulk.popleft()
-                    if asked or chunk is not None:
+                        pieces.append(self._take_chunk())
+                    if pieces:
                         break
                     if self._closing:
                         return
                     wake.wait()
-            if asked:
-                commands = [each.command for each in asked]
-                _answer(asked, self._run(lane, commands, PATIENCE_SECONDS))
-            if chunk is not None:
-                commands, future = chunk
-                future.set_result(self._run(lane, commands, BULK_PATIENCE_SECONDS))
+            for piece in pieces:
+                outcomes, completed = lane.run(piece.commands, piece.patience)
+                self._tell([(piece, outcomes)], completed)
 
-    def _run(self, lane: Commits, commands: Sequence[Command], patience: float) -> list[Outcome]:
-        outcomes, completed = lane.run(commands, patience)
+    def _take_asked(self) -> _Piece:
+        size = min(len(self._waiting), BATCH_MAX)
+        asked = [self._waiting.popleft() for _ in range(size)]
+        return _Piece([each.command for each in asked], PATIENCE_SECONDS, asked)
+
+    def _take_chunk(self) -> _Piece:
+        commands, future = self._bulk.popleft()
+        return _Piece(commands, BULK_PATIENCE_SECONDS, chunk=future)
+
+    def _pass_on(self) -> None:
+        """Hand what waits to the other process, as far as it may have more. Under the lock."""
+        apart = self._apart
+        if apart is None:
+            return
+        while self._waiting and apart.under_way < APART_MAX:
+            self._hand_on(apart, self._take_asked())
+        while self._takes_bulk_apart and self._bulk and not self._chunks_apart:
+            self._hand_on(apart, self._take_chunk())
+
+    def _hand_on(self, apart: LaneApart, piece: _Piece) -> None:
+        if apart.submit(piece, piece.commands, piece.patience):
+            self._chunks_apart += piece.chunk is not None
+        elif len(piece.asked) > 1:
+            # One of them is to blame, and its neighbours are not.
+            for each in piece.asked:
+                self._hand_on(apart, _Piece([each.command], piece.patience, [each]))
+        else:
+            _answer([(piece, [refused(Refusal("internal_error")) for _ in piece.commands])])
+
+    @property
+    def _is_apart_busy(self) -> bool:
+        is_due = bool(self._waiting or (self._takes_bulk_apart and self._bulk))
+        return is_due or (self._apart is not None and self._apart.under_way > 0)
+
+    def _tell(
+        self, ended: Sequence[tuple[_Piece, list[Outcome]]], completed: Sequence[str]
+    ) -> None:
+        """Tell everyone of what was committed together."""
         for key in completed:
             for loop, done in list(self._completions.get(key, [])):
                 _call(loop, done.set)
-        self.on_batch(len(commands))
-        return outcomes
+        self.on_batch(sum(len(outcomes) for _, outcomes in ended))
+        _answer(ended)
+
+    def _tell_and_go_on(
+        self, ended: Sequence[tuple[_Piece, list[Outcome]]], completed: Sequence[str]
+    ) -> None:
+        """Tell of what the other process has committed, and give it more."""
+        self._tell(ended, completed)
+        with self._wake:
+            self._chunks_apart -= sum(piece.chunk is not None for piece, _ in ended)
+            self._pass_on()
+            if self._closing:
+                self._wake.notify_all()
 
 
-def _answer(asked: Sequence[_Asked], outcomes: Sequence[Outcome]) -> None:
+def _answer(ended: Sequence[tuple[_Piece, list[Outcome]]]) -> None:
     """Tell everyone who asked, waking each event loop once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Outcome], Outcome]]] = {}
-    for each, outcome in zip(asked, outcomes, strict=True):
-        if each.loop is None or isinstance(each.future, Future):
-            each.future.set_result(outcome)
-        else:
-            by_loop.setdefault(each.loop, []).append((each.future, outcome))
+    for piece, outcomes in ended:
+        if piece.chunk is not None:
+            piece.chunk.set_result(outcomes)
+        for each, outcome in zip(piece.asked, outcomes, strict=bool(piece.asked)):
+            if each.loop is None or isinstance(each.future, Future):
+                each.future.set_result(outcome)
+            else:
+                by_loop.setdefault(each.loop, []).append((each.future, outcome))
     for loop, answers in by_loop.items():
         _call(loop, partial(_settle, answers))
 

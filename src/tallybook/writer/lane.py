@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 from tallybook.ambient.clock import Clock
 from tallybook.ambient.fresh import jitter_sleep
@@ -24,6 +23,8 @@ from tallybook.writer.transact import (
 
 _log = logging.getLogger("tallybook.writer")
 
+BATCH_MAX = 256
+"""Interactive commands committed together at most; they never wait for the batch to fill."""
 RETRIES = 20
 """How often a batch is tried at most, however much of its time is left."""
 RACES = 3
@@ -49,32 +50,12 @@ _SILENT = "a write was given up: the database does not answer"
 _FAILED = "a write was given up: the database failed"
 
 
-class Commits(Protocol):
-    """Who commits batches, one after another, for one thread at a time."""
-
-    @property
-    def trouble(self) -> str | None:
-        """Tell why the next batch may not be committed; None where nothing speaks for that."""
-        ...
-
-    def run(self, commands: Sequence[Command], patience: float) -> tuple[list[Outcome], list[str]]:
-        """Commit a batch, whatever it takes, trying for `patience`. Units: seconds.
-
-        Returns: one outcome a command, and the keys whose replies were completed.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of the database."""
-        ...
-
-
 class Health:
     """Whether batches get through, and why not."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._begun_at: float | None = None
+        self.begun_at: float | None = None
         """Since when a batch is under way."""
         self.given_up: tuple[float, str] | None = None
         """When and why the last batch was given up; None where it was not."""
@@ -82,11 +63,11 @@ class Health:
     @contextmanager
     def under_way(self) -> Generator[None]:
         """Count the time of one batch."""
-        self._begun_at = self._clock.monotonic()
+        self.begun_at = self._clock.monotonic()
         try:
             yield
         finally:
-            self._begun_at = None
+            self.begun_at = None
 
     def give_up(self, why: str) -> None:
         """Take down that a batch was given up."""
@@ -95,7 +76,7 @@ class Health:
     @property
     def trouble(self) -> str | None:
         """Tell why the next batch may not be committed; None where nothing speaks for that."""
-        now, begun_at, given_up = self._clock.monotonic(), self._begun_at, self.given_up
+        now, begun_at, given_up = self._clock.monotonic(), self.begun_at, self.given_up
         if begun_at is not None and now - begun_at > SLOW_SECONDS:
             return "a write has waited for too long"
         if given_up is not None and now - given_up[0] < RECENT_SECONDS:
