@@ -11,7 +11,7 @@ from tallybook.db.engine import open_database
 from tallybook.ledger import queries
 from tallybook.ledger.model import Entry, Posting, StatementLine
 from tallybook.ledger.operations import POST_ENTRY, PostEntry
-from tallybook.writer.model import Command
+from tallybook.writer.model import Command, Outcome
 from tests.serving import Parts
 
 ACCOUNTS = ["cash:bank", "receivable:advances", "customer-credit", "income:fees"]
@@ -36,15 +36,16 @@ def draw_entry(draw: random.Random) -> Entry:
         amounts.append(rest)
     if len(amounts) < 2:
         amounts = [5, -5]
+    customer = draw.choice([None, *CUSTOMERS])
     postings = tuple(
         Posting(
             draw.choice(ACCOUNTS),
             amount,
             currency,
-            draw.choice([None, *CUSTOMERS]),
+            customer if line == 0 else draw.choice([None, customer]),
             draw.choice([None, "a" * 32]),
         )
-        for amount in amounts
+        for line, amount in enumerate(amounts)
     )
     return Entry(
         f"test.kind{draw.randint(1, 3)}.done", FIRST + timedelta(draw.randint(0, 9)), postings
@@ -137,6 +138,22 @@ def test_a_statement_runs_to_the_balance_however_it_is_paged(
             running += line.amount_minor
             assert line.balance_minor == running
         assert running == balance.balance_minor
+
+
+def test_an_entry_of_several_customers_is_refused(parts: Parts) -> None:
+    def post(*customers: str | None) -> Outcome:
+        amounts = [1] * (len(customers) - 1) + [1 - len(customers)]
+        lines = zip(customers, amounts, strict=True)
+        postings = tuple(Posting("a", amount, "USD", customer) for customer, amount in lines)
+        entry = Entry("test.kind.done", FIRST, postings)
+        return parts.door.ask_now(Command(POST_ENTRY, PostEntry(entry)))
+
+    kim, lee = CUSTOMERS[:2]
+    for customers in ((kim, lee), (None, kim), (kim, None, lee)):
+        refusal = post(*customers).refusal
+        assert refusal is not None
+        assert refusal.code == "entry_customers_differ"
+    assert post(kim, None, kim).status == 201
 
 
 def test_movements_are_a_customers_own_lines_by_entry(parts: Parts, entries: list[Entry]) -> None:

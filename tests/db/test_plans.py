@@ -3,14 +3,16 @@
 import time
 from contextlib import closing
 from datetime import date
+from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from tallybook.ambient.clock import SystemClock
 from tallybook.ambient.fresh import FreshIds
 from tallybook.db.engine import open_database
+from tallybook.ledger import queries
 from tallybook.ledger.model import Entry, Posting
 from tallybook.ledger.operations import POST_ENTRY, PostEntry
 from tallybook.ledger.store import LedgerJournal
@@ -39,6 +41,28 @@ def test_no_batch_on_a_new_book_reads_a_growing_table_whole(postgres_book_url: s
             assert time.monotonic() < until, "PostgreSQL has not counted the entries"
             time.sleep(0.05)
         assert dict(watching.execute(SCANS).fetchall()) == before
+
+
+def test_a_customers_entries_are_found_by_the_first_posting_of_each(book_url: str) -> None:
+    run: list[tuple[str, Any]] = []
+    with closing(open_database(book_url)) as database, database.reader() as connection:
+        if not database.is_sqlite:
+            # Of two ways to read a table that is empty still, the one that it takes when it is not.
+            for way in ("seqscan", "hashjoin", "mergejoin"):
+                connection.execute(text(f"SET enable_{way} = off"))
+
+        def note(*args: Any) -> None:
+            run.append((args[2], args[3]))
+
+        event.listen(connection, "before_cursor_execute", note)
+        queries.list_movements(connection, "a" * 32, limit=5)
+        queries.sum_of_customer(connection, "a" * 32)
+        event.remove(connection, "before_cursor_execute", note)
+        explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+        for statement, parameters in run:
+            plan = connection.exec_driver_sql(f"{explain} {statement}", parameters).fetchall()
+            assert "postings_customer_id_index" in str(plan)
+    assert len(run) == 2
 
 
 @pytest.mark.parametrize("statement", [evidence.UNLOGGED, plans.UNINTENDED])

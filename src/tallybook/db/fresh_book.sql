@@ -40,7 +40,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0008');
+INSERT INTO "alembic_version" VALUES('0009');
 CREATE TABLE api_keys (
 	id CHAR(32) NOT NULL, 
 	client_id CHAR(32) NOT NULL, 
@@ -717,7 +717,6 @@ CREATE TABLE transfers (
 );
 CREATE UNIQUE INDEX entries_reverses_seq_unique ON entries (reverses_seq) WHERE reverses_seq IS NOT NULL;
 CREATE INDEX postings_account_id_index ON postings (account_id, entry_seq);
-CREATE INDEX postings_customer_id_index ON postings (customer_id, entry_seq) WHERE customer_id IS NOT NULL;
 CREATE INDEX bank_accounts_customer_id_index ON bank_accounts (customer_id);
 CREATE INDEX standings_customer_id_index ON standings (customer_id) WHERE active;
 CREATE INDEX transfers_bank_account_id_sent_on_index ON transfers (bank_account_id, sent_on);
@@ -826,3 +825,4 @@ CREATE TRIGGER sending_states_no_delete BEFORE DELETE ON sending_states BEGIN SE
 CREATE TRIGGER api_keys_kept BEFORE UPDATE ON api_keys WHEN OLD.revoked_at IS NOT NULL OR OLD.scope <> NEW.scope OR OLD.key_hash <> NEW.key_hash OR OLD.client_id <> NEW.client_id BEGIN SELECT RAISE(ABORT, 'api_keys_kept'); END;
 CREATE INDEX transfers_resolved_at_index ON transfers (resolved_at) WHERE resolved_at IS NOT NULL;
 CREATE INDEX events_subject_id_index ON events (subject_id) WHERE substr(type, 1, 7) <> 'retail.';
+CREATE INDEX postings_customer_id_index ON postings (customer_id, entry_seq) WHERE line = 1 AND customer_id IS NOT NULL;

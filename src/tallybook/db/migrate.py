@@ -9,7 +9,7 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from tallybook.db.engine import Database, open_database
 from tallybook.db.fresh import lay_out
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration."""
 
 _LOCK = 0x7A11B00C

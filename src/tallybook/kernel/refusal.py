@@ -339,6 +339,9 @@ _IN_ORDER: dict[str, RefusalKind] = {
     "transaction_not_a_payment": RefusalKind(409, "Money that came in pays no bill."),
     # The ledger.
     "entry_unbalanced": RefusalKind(422, "The entry's postings do not sum to zero per currency."),
+    "entry_customers_differ": RefusalKind(
+        422, "The entry's postings name several customers, or the first one does not name theirs."
+    ),
     "account_not_found": RefusalKind(404, "The ledger has no account with this id."),
 }
 

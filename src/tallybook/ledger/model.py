@@ -51,7 +51,11 @@ class Posting:
 
 @frozen
 class Entry:
-    """One balanced movement: its postings sum to zero per currency. Only ever reversed."""
+    """One balanced movement: its postings sum to zero per currency. Only ever reversed.
+
+    It concerns one customer at most, whom its first posting names. So a customer's entries are
+    found by one place each.
+    """
 
     kind: str
     """The event that it books, such as `advances.debit.succeeded`."""
@@ -74,6 +78,18 @@ def imbalance(entry: Entry) -> Mapping[str, int]:
     if not any(sums.values()):
         return {}
     return {currency: total for currency, total in sums.items() if total}
+
+
+def is_of_one_customer(entry: Entry) -> bool:
+    """Tell whether each posting that names a customer names the one that the first one names.
+
+    >>> from datetime import date
+    >>> lines = Posting("a", 5, "USD", "kim"), Posting("b", -5, "USD")
+    >>> [is_of_one_customer(Entry("x", date(2026, 1, 1), way)) for way in (lines, lines[::-1])]
+    [True, False]
+    """
+    named = {posting.customer_id for posting in entry.postings}
+    return named <= {entry.postings[0].customer_id, None}
 
 
 @frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tallybook.kernel.frozen import frozen
 from tallybook.kernel.ids import Ids
 from tallybook.kernel.refusal import Refusal
-from tallybook.ledger.model import Entry, imbalance
+from tallybook.ledger.model import Entry, imbalance, is_of_one_customer
 from tallybook.writer.model import Decision, Event, Moment, Needs, Reply, View
 
 
@@ -29,10 +29,12 @@ class PostEntryOperation:
     def decide(
         self, view: View, command: PostEntry, moment: Moment, ids: Ids
     ) -> Decision | Refusal:
-        """Post it, unless it does not balance."""
+        """Post it, unless it does not balance, or concerns several customers."""
         del view, moment
         if imbalance(command.entry) or len(command.entry.postings) < 2:
             return Refusal("entry_unbalanced")
+        if not is_of_one_customer(command.entry):
+            return Refusal("entry_customers_differ")
         subject = command.entry.postings[0].subject_id or ids.fresh()
         return Decision(
             entries=(command.entry,),

@@ -10,7 +10,17 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from tallybook.ledger.model import (
     Account,
@@ -140,8 +150,7 @@ def list_movements(
     """List the entries that concern a customer, the newest first, with their own lines only."""
     chosen = (
         select(POSTINGS.c.entry_seq)
-        .where(POSTINGS.c.customer_id == customer_id)
-        .distinct()
+        .where(*_names_first(POSTINGS, customer_id))
         .order_by(POSTINGS.c.entry_seq.desc())
         .limit(limit)
     )
@@ -184,6 +193,7 @@ def list_movements(
 
 def sum_of_customer(connection: Connection, customer_id: str) -> list[CustomerSum]:
     """Add up a customer's postings per account, currency and kind of entry."""
+    first = POSTINGS.alias()
     rows = connection.execute(
         select(
             ACCOUNTS.c.name,
@@ -192,11 +202,11 @@ def sum_of_customer(connection: Connection, customer_id: str) -> list[CustomerSu
             func.sum(POSTINGS.c.amount_minor),
         )
         .select_from(
-            POSTINGS.join(ACCOUNTS, ACCOUNTS.c.id == POSTINGS.c.account_id).join(
-                ENTRIES, ENTRIES.c.seq == POSTINGS.c.entry_seq
-            )
+            first.join(POSTINGS, POSTINGS.c.entry_seq == first.c.entry_seq)
+            .join(ACCOUNTS, ACCOUNTS.c.id == POSTINGS.c.account_id)
+            .join(ENTRIES, ENTRIES.c.seq == first.c.entry_seq)
         )
-        .where(POSTINGS.c.customer_id == customer_id)
+        .where(*_names_first(first, customer_id), POSTINGS.c.customer_id == customer_id)
         .group_by(ACCOUNTS.c.name, ACCOUNTS.c.currency, ENTRIES.c.kind)
     )
     return [CustomerSum(row[0], row[1], row[2], int(row[3])) for row in rows]
@@ -221,6 +231,12 @@ def list_events(connection: Connection, *, after: int, limit: int) -> list[Logge
         .limit(limit)
     )
     return [LoggedEvent(*row) for row in rows]
+
+
+def _names_first(postings: FromClause, customer_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Choose the first postings of the entries that concern a customer."""
+    # Said as the index says it, and not with a parameter: else SQLite does not use it.
+    return postings.c.line == literal_column("1"), postings.c.customer_id == customer_id
 
 
 def _accounts() -> Select[*tuple[Any, ...]]:

@@ -39,9 +39,13 @@ from tallybook.ledger.model import (
     StoredEntry,
     StoredPosting,
     imbalance,
+    is_of_one_customer,
 )
 from tallybook.writer.model import Moment
 from tallybook.writer.store import ChainHead
+
+NAMES_CUSTOMER = "line = 1 AND customer_id IS NOT NULL"
+"""Which postings are found by their customer: the first of each entry, which speaks for all."""
 
 ACCOUNTS = Table(
     "accounts",
@@ -91,9 +95,7 @@ POSTINGS = Table(
     Column("subject_id", HexId),
     CheckConstraint("amount_minor <> 0", name="amount_minor_not_zero"),
     Index("postings_account_id_index", "account_id", "entry_seq"),
-    partial_index(
-        "postings_customer_id_index", "customer_id", "entry_seq", where="customer_id IS NOT NULL"
-    ),
+    partial_index("postings_customer_id_index", "customer_id", "entry_seq", where=NAMES_CUSTOMER),
 )
 
 BALANCES = Table(
@@ -143,6 +145,7 @@ class LedgerJournal:
             assert isinstance(entry, Entry)
             assert not imbalance(entry), f"{entry.kind} is out of balance"
             assert len(entry.postings) >= 2, f"{entry.kind} moves nothing"
+            assert is_of_one_customer(entry), f"{entry.kind} concerns several customers"
             seq += 1
             chained = entry_hash(chained, seq, entry, moment)
             entry_rows.append(
