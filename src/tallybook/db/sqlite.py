@@ -17,7 +17,9 @@ from tallybook.db.dialect import Accumulate, Insert, Select, Step, Tx, Update
 from tallybook.db.tables import RowMap
 
 ROWS_TOGETHER = 16
-"""How many rows one INSERT brings; SQLite takes 32,766 values in one statement."""
+"""How many rows one INSERT brings at most; SQLite takes 32,766 values in one statement."""
+STATEMENTS_KEPT = 512
+"""How many a connection keeps prepared: for each table one for each number of rows."""
 
 LOCK_SECONDS = 5
 """How long the writer waits for another process's write lock at a time."""
@@ -71,7 +73,9 @@ class SqliteConnection:
 def connect(path: str) -> sqlite3.Connection:
     """Open a SQLite file the way every connection of ours is set up."""
     # The writer thread opens it, and whoever stops the writer closes it.
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT
+    )
     for pragma in PRAGMAS:
         connection.execute(pragma)
     return connection
@@ -123,8 +127,9 @@ class _SqliteTx:
                 for place in range(0, whole, ROWS_TOGETHER)
             ]
             self._connection.executemany(_insert_text(step.rows, ROWS_TOGETHER), together)
-        if rows[whole:]:
-            self._connection.executemany(_insert_text(step.rows), rows[whole:])
+        if rest := rows[whole:]:
+            together = tuple(chain.from_iterable(rest))
+            self._connection.execute(_insert_text(step.rows, len(rest)), together)
 
     def _many(self, text: str, step: Accumulate) -> None:
         self._connection.executemany(text, [step.rows.sqlite_values(row) for row in step.values])

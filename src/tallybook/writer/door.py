@@ -144,6 +144,9 @@ class Door:
         Raises: Refused `busy` or `shutting_down` before anything was begun.
         """
         loop = asyncio.get_running_loop()
+        if self._apart is not None:
+            # The other process has more to do than this one.
+            command = command.hashed()
         # Nobody else waits for it: an asker who goes away gives up the answer, not the command.
         future: asyncio.Future[Outcome] = loop.create_future()
         with self._wake:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import field
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 from tallybook.db.dialect import Step, Tx
@@ -76,19 +77,12 @@ class Index(Generic[R]):
         self.shelf = shelf
         self.by = by
         self.where = where
-        self._matches = matches
-        self._key_of = (
-            (lambda row: getattr(row, by[0]))
-            if len(by) == 1
-            else (lambda row: tuple(getattr(row, name) for name in by))
+        every: Callable[[R], Hashable] = attrgetter(*by)
+        self.key_of: Callable[[R], Hashable | None] = (
+            every if matches is None else lambda row: every(row) if matches(row) else None
         )
+        """Tells under which key a row is found; None where the index leaves it out."""
         shelf.indexes.append(self)
-
-    def key_of(self, row: R) -> Hashable | None:
-        """Tell under which key a row is found; None where the index leaves it out."""
-        if self._matches is not None and not self._matches(row):
-            return None
-        return self._key_of(row)
 
 
 @frozen
@@ -314,9 +308,18 @@ class Command:
     """Whether a refusal is the key's stored reply. For a line of a file it is not: whoever puts
     right what was wrong brings the same line again, and means it."""
 
+    worked_out: str | None = field(default=None, repr=False, compare=False)
+    """The hash of what was asked, where it was worked out before."""
+
     def input_hash(self) -> str:
         """Hash what was asked, so that aliases of a route are equal and other input is not."""
-        return hash_said(self.operation.name, self.input)
+        return self.worked_out or hash_said(self.operation.name, self.input)
+
+    def hashed(self) -> Command:
+        """Work out the hash, where one is kept, before somebody else has the command."""
+        if self.key is None:
+            return self
+        return Command(self.operation, self.input, self.key, self.keeps_refusals, self.input_hash())
 
     def asks_what_was(self, input_hash: str) -> bool:
         """Tell whether a stored hash is of the same request.
