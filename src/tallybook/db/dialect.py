@@ -6,7 +6,7 @@ turn them into SQL. Statements are constant texts: keys and rows travel as param
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from tallybook.db.tables import RowMap
@@ -78,8 +78,12 @@ Step = Select | Insert | Update | Accumulate
 class Tx(Protocol):
     """One write transaction, open from the first step to commit or rollback."""
 
-    def run(self, steps: Sequence[Step]) -> list[list[Any]]:
+    def run(
+        self, steps: Sequence[Step], meanwhile: Callable[[], None] | None = None
+    ) -> list[list[Any]]:
         """Do the steps in order, in one round trip where possible; rows of the selects come back.
+
+        `meanwhile` is done once, while the database works where it is another process.
 
         Raises: the driver's own error; db/errors.py tells what it means.
         """

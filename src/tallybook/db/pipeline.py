@@ -8,7 +8,7 @@ one stands on what psycopg offers below its cursors: libpq (`psycopg.pq`) and it
 from __future__ import annotations
 
 import selectors
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -66,10 +66,13 @@ class Pipeline:
         """Let go of what waits for the connection, which stays open."""
         self._waiting.close()
 
-    def run(self, statements: Iterable[Statement]) -> list[Rows]:
+    def run(
+        self, statements: Iterable[Statement], meanwhile: Callable[[], None] | None = None
+    ) -> list[Rows]:
         """Send statements and give the rows of each, in order.
 
-        They may be made while they are sent: the server works on the first ones meanwhile.
+        They may be made while they are sent: the server works on the first ones meanwhile. And it
+        does while `meanwhile` is done, when all are sent.
 
         Raises: psycopg.Error: what the first of them to fail said, and none after it was run;
             OperationalError where the connection is gone, or the server has stopped answering.
@@ -87,6 +90,8 @@ class Pipeline:
                     unflushed = 0
             self._libpq.pipeline_sync()
             self.flush()
+            if meanwhile is not None:
+                meanwhile()
             answers, failed = self.receive(sent)
             self._libpq.exit_pipeline_mode()
         except BaseException:

@@ -107,8 +107,10 @@ class _PostgresTx:
         self._pipeline = pipeline
         self._begun = False
 
-    def run(self, steps: Sequence[Step]) -> list[list[Any]]:
-        return self._run(steps, last=None)
+    def run(
+        self, steps: Sequence[Step], meanwhile: Callable[[], None] | None = None
+    ) -> list[list[Any]]:
+        return self._run(steps, last=None, meanwhile=meanwhile)
 
     def commit(self, steps: Sequence[Step] = ()) -> None:
         if self._begun or steps:
@@ -119,15 +121,24 @@ class _PostgresTx:
             with suppress(psycopg.Error):
                 self._connection.rollback()
 
-    def _run(self, steps: Sequence[Step], *, last: Statement | None) -> list[list[Any]]:
+    def _run(
+        self,
+        steps: Sequence[Step],
+        *,
+        last: Statement | None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[list[Any]]:
         selected: list[list[Any]] = []
-        for pipelined in _between_copies(steps, first=not self._begun, last=last):
+        pieces = _between_copies(steps, first=not self._begun, last=last)
+        for place, pipelined in enumerate(pieces, start=1):
             # Said before it is sent: a BEGIN whose answer is lost is rolled back too.
             self._begun = True
             if isinstance(pipelined, Insert):
                 self._copy(pipelined)
                 continue
-            answers = self._pipeline.run(map(_statement, pipelined))
+            answers = self._pipeline.run(
+                map(_statement, pipelined), meanwhile if place == len(pieces) else None
+            )
             for step, found in zip(pipelined, answers, strict=True):
                 if isinstance(step, Select):
                     selected.append([step.rows.row(values, sqlite=False) for values in found])

@@ -85,7 +85,11 @@ class _SqliteTx:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def run(self, steps: Sequence[Step]) -> list[list[Any]]:
+    def run(
+        self, steps: Sequence[Step], meanwhile: Callable[[], None] | None = None
+    ) -> list[list[Any]]:
+        if meanwhile is not None:
+            meanwhile()
         selected: list[list[Any]] = []
         for step in steps:
             match step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -272,6 +273,6 @@ def read_pieces(text: str) -> Pieces:
     return tuple((int(value), int(count)) for value, count in pairs)
 
 
-def value_of(pieces: Pieces) -> int:
+def value_of(pieces: Iterable[tuple[int, int]]) -> int:
     """Add up what pieces are worth. Units: minor units."""
-    return sum(value * count for value, count in pieces)
+    return sum([value * count for value, count in pieces])

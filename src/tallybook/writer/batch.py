@@ -8,7 +8,7 @@ from typing import Any
 
 from tallybook.writer.loading import LockTooLateError
 from tallybook.writer.model import Outcome, Shelf, View
-from tallybook.writer.sealing import Seals
+from tallybook.writer.sealing import COMMANDS_SEAL, Seals
 from tallybook.writer.store import Completion, StoredCommand
 
 
@@ -42,9 +42,16 @@ class Batch:
         if unguarded:
             raise LockTooLateError(unguarded)
 
-    def seals(self, view: View) -> Seals:
+    @property
+    def sealed(self) -> list[str]:
+        """List the tables whose seals this batch may change."""
+        names = {shelf.name for shelf in (*self.added, *self.changed) if shelf.is_sealed}
+        if self.new_keys or self.completed_keys:
+            names.add(COMMANDS_SEAL)
+        return sorted(names)
+
+    def seal(self, seals: Seals, view: View) -> None:
         """Sum up what the rows of this batch do to the seals of their tables."""
-        seals = Seals()
         for shelf, rows in self.added.items():
             if shelf.is_sealed:
                 for row in rows.values():
@@ -57,4 +64,3 @@ class Batch:
             seals.add_command(command)
         for completion in self.completed_keys.values():
             seals.add_reply(completion)
-        return seals

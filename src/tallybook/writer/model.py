@@ -203,7 +203,10 @@ class View:
             key = index.key_of(row)
             under = self._under[index]
             before = under.get(ident)
-            if before is not None and before != key:
+            if before is not None and before == key:
+                found[key][ident] = row
+                continue
+            if before is not None:
                 found[before].pop(ident, None)
                 del under[ident]
             if key is not None and key in found:

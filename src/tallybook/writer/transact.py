@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -28,6 +29,7 @@ from tallybook.writer.model import (
     Shelf,
     View,
 )
+from tallybook.writer.sealing import Seals
 from tallybook.writer.store import (
     BOOK_HEAD,
     COMMAND_ROWS,
@@ -290,9 +292,10 @@ def _record(tx: Tx, journal: Journal, batch: Batch, view: View, moment: Moment) 
         steps.append(Insert(COMMAND_ROWS, [batch.new_keys[key] for key in sorted(batch.new_keys)]))
         trace.keys = {key: row.recorded_at for key, row in batch.new_keys.items()}
     last: list[Step] = []
-    seals = batch.seals(view)
-    if batch.events or batch.entries or seals.names:
-        head, stored_seals = _lock_head(tx, steps, seals.names)
+    seals, sealed = Seals(), batch.sealed
+    if batch.events or batch.entries or sealed:
+        # To add them up takes as long as anything here: it is done while PostgreSQL is at the rows.
+        head, stored_seals = _lock_head(tx, steps, sealed, partial(batch.seal, seals, view))
         steps = []
         last += seals.steps(stored_seals)
         if batch.entries:
@@ -318,12 +321,15 @@ def _overwriting(shelf: Shelf[Any], changed: dict[Any, Any], view: View) -> Upda
 
 
 def _lock_head(
-    tx: Tx, steps: Sequence[Step], sealed: Sequence[str]
+    tx: Tx,
+    steps: Sequence[Step],
+    sealed: Sequence[str],
+    meanwhile: Callable[[], None] | None = None,
 ) -> tuple[ChainHead, list[RowSeal]]:
     """Lock the chain head, and read the seals that only its holder may change."""
     lock = Select(HEAD_ROWS, ("name",), [BOOK_HEAD], lock=True)
     read = [Select(SEAL_ROWS, ("name",), sealed)] if sealed else []
-    heads, *seals = tx.run([*steps, lock, *read])
+    heads, *seals = tx.run([*steps, lock, *read], meanwhile)
     assert len(heads) == 1, "the chain has one head, made by the first migration"
     return heads[0], seals[0] if seals else []
 

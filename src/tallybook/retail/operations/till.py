@@ -70,10 +70,10 @@ def check_worth(
 
     Units: `uncounted_minor` is what comes in without its pieces being told.
     """
-    before = value_of(tuple(till.counts.items()))
-    after = value_of(tuple(counts.items())) + uncounted_minor
-    is_too_much = after > before and after + till.drawer.uncounted_minor > MINOR_MAX
-    return Refusal("amount_invalid", param=param) if is_too_much else None
+    after = value_of(counts.items()) + uncounted_minor
+    if after + till.drawer.uncounted_minor <= MINOR_MAX or after <= value_of(till.counts.items()):
+        return None
+    return Refusal("amount_invalid", param=param)
 
 
 def drawer_rows(till: Till, after: Drawer, counts: Mapping[int, int]) -> Decided:

@@ -76,9 +76,9 @@ def check_stock(product: Product, quantity: int) -> Refusal | None:
     return Refusal("stock_insufficient", param="items", details=details)
 
 
-def check_size(priced: Sequence[tuple[int, int]]) -> Refusal | None:
-    """Tell whether a purchase can hold lines of these amounts and taxes. Units: minor units."""
-    if len(priced) > LINE_NUMBER_MAX or sum(map(sum, priced)) > MINOR_MAX:
+def check_size(lines_count: int, net_minor: int) -> Refusal | None:
+    """Tell whether a purchase can hold so many lines, and so much in all. Units: minor units."""
+    if lines_count > LINE_NUMBER_MAX or net_minor > MINOR_MAX:
         return Refusal("purchase_too_large", param="items")
     return None
 
@@ -89,6 +89,7 @@ def price_basket(lines: Sequence[BasketLine], number: int) -> Basket | Refusal:
     Units: minor units. Source: R2, R3.
     """
     items: list[PurchaseItem] = []
+    total = tax = 0
     for place, line in enumerate(lines, start=1):
         product = line.product
         amount, line_tax = line_total(
@@ -112,8 +113,8 @@ def price_basket(lines: Sequence[BasketLine], number: int) -> Basket | Refusal:
                 tax_minor=line_tax,
             )
         )
-    refusal = check_size([(item.amount_minor, item.tax_minor) for item in items])
-    if refusal is not None:
+        total += amount
+        tax += line_tax
+    if (refusal := check_size(len(items), total + tax)) is not None:
         return refusal
-    total = sum(item.amount_minor for item in items)
-    return Basket(tuple(items), total, sum(item.tax_minor for item in items))
+    return Basket(tuple(items), total, tax)

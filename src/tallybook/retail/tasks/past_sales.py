@@ -148,7 +148,8 @@ def _sale_of(work: _Import, sold: list[FileLine]) -> Command:
     merged = _merge(sold)
     # Seen before anything is added for it: what is refused leaves nothing behind.
     with_tax = {sku for sku in {line.sku for line in merged} if _is_with_tax(work, sku)}
-    if (refusal := check_size([_price(line, with_tax) for line in merged])) is not None:
+    net_minor = sum(sum(_price(line, with_tax)) for line in merged)
+    if (refusal := check_size(len(merged), net_minor)) is not None:
         raise Refused(refusal)
     lines = tuple(
         PastLine(
