@@ -12,9 +12,12 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -30,7 +33,7 @@ from tallybook.writer import door as door_module
 from tallybook.writer.apart import LaneApart
 from tallybook.writer.door import Door
 from tallybook.writer.lane import Lane
-from tallybook.writer.model import Command, Decision, Moment, Needs, Reply, View
+from tallybook.writer.model import Command, Decision, Moment, Needs, Outcome, Reply, View
 from tests.cli.programs import Server, children_of, environment, serve
 from tests.db.test_writer import BROKEN, COUNT, count
 
@@ -123,10 +126,15 @@ def play_bugs(url: str) -> None:
     broken = book.door.ask_now(Command(BROKEN, "raises"))
     assert broken.refusal is not None
     assert broken.refusal.code == "internal_error"
-    unsendable = book.door.ask_now(Command(COUNT, lambda: "a"))
-    assert unsendable.refusal is not None
-    assert unsendable.refusal.code == "internal_error"
-    assert json.loads(book.door.ask_now(count("a")).body) == {"count": 1}
+    unsendable = Command(COUNT, lambda: "a")
+
+    async def ask_at_once() -> list[Outcome]:
+        return await asyncio.gather(*map(book.door.ask, [count("a"), unsendable, count("a")]))
+
+    first, refused, second = asyncio.run(ask_at_once())
+    assert refused.refusal is not None
+    assert refused.refusal.code == "internal_error"
+    assert [json.loads(each.body) for each in (first, second)] == [{"count": 1}, {"count": 2}]
     assert children_of(os.getpid()) == [book.writer]
     book.close()
 
@@ -150,6 +158,124 @@ def play_blocked(url: str) -> None:
     other.execute("ROLLBACK")
     assert book.door.ask_now(count("a")).status == 200
     assert book.door.trouble is None
+    book.close()
+
+
+class HoldOperation:
+    """Holds up the process that decides it until a file is there, unless that is spared."""
+
+    name = "test.hold"
+
+    def needs(self, command: object, seen: View) -> Needs:
+        del command, seen
+        return Needs()
+
+    def decide(self, view: View, command: Hold, moment: Moment, ids: object) -> Decision:
+        del view, moment, ids
+        while os.getpid() != command.spared and not command.until.exists():
+            time.sleep(0.001)
+        return Decision(reply=Reply(200, {}))
+
+
+class MeasureOperation:
+    """Tells how long a text is, and keeps nothing."""
+
+    name = "test.measure"
+
+    def needs(self, command: str, seen: View) -> Needs:
+        del command, seen
+        return Needs()
+
+    def decide(self, view: View, command: str, moment: Moment, ids: object) -> Decision:
+        del view, moment, ids
+        return Decision(reply=Reply(200, {"length": len(command)}))
+
+
+@dataclass(frozen=True)
+class Hold:
+    spared: int
+    until: Path
+
+
+@contextmanager
+def held_up(book: Apart, tmp_path: Path) -> Generator[tuple[ThreadPoolExecutor, Hold]]:
+    """Hold up the process that writes, once it has begun."""
+    hold = Hold(os.getpid(), tmp_path / "go on")
+    with ThreadPoolExecutor(64) as pool:
+        holding = pool.submit(book.door.ask_now, Command(HoldOperation(), hold, "held"))
+        wait_until(lambda: book.lane.under_way == 1 and book.lane.waiting == 0)
+        yield pool, hold
+        holding.result(60)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
+def test_what_comes_while_it_is_busy_is_committed_together(book_url: str, tmp_path: Path) -> None:
+    in_a_process(partial(play_together, tmp_path), book_url)
+
+
+def play_together(tmp_path: Path, url: str) -> None:
+    book = Apart(url)
+    sizes: list[int] = []
+    book.door.on_batch = sizes.append
+    with held_up(book, tmp_path) as (pool, hold):
+        asked = [pool.submit(book.door.ask_now, count("a")) for _ in range(40)]
+        wait_until(lambda: book.door.waiting == 40)
+        hold.until.touch()
+        counts = [json.loads(each.result(30).body)["count"] for each in asked]
+    assert sorted(counts) == list(range(1, 41))
+    assert sizes == [1, 40]
+    book.close()
+
+
+def test_interactive_commands_have_their_turn_between_two_chunks(
+    sqlite_book_url: str, tmp_path: Path
+) -> None:
+    in_a_process(partial(play_turns, tmp_path), sqlite_book_url)
+
+
+def play_turns(tmp_path: Path, url: str) -> None:
+    book = Apart(url)
+    with held_up(book, tmp_path) as (pool, hold):
+        chunks = [book.door.submit_chunk([count("a")] * 300) for _ in range(3)]
+        asked = pool.submit(book.door.ask_now, count("a"))
+        wait_until(lambda: book.door.waiting == 901)
+        hold.until.touch()
+        place = json.loads(asked.result(30).body)["count"]
+    assert [len(each.result(30)) for each in chunks] == [300] * 3
+    assert place == 301
+    book.close()
+
+
+def test_while_it_stands_still_nobody_who_asks_is_held_up(book_url: str, tmp_path: Path) -> None:
+    in_a_process(partial(play_standstill, tmp_path), book_url)
+
+
+def play_standstill(tmp_path: Path, url: str) -> None:
+    """More than a socket holds waits, and the loop that asks goes on meanwhile."""
+    book = Apart(url)
+
+    async def ask_much(hold: Hold) -> list[int]:
+        texts = ["x" * (50_000 + number) for number in range(60)]
+        asked = [
+            asyncio.create_task(book.door.ask(Command(MeasureOperation(), text))) for text in texts
+        ]
+        began = time.monotonic()
+        while time.monotonic() - began < 0.3:
+            before = time.monotonic()
+            await asyncio.sleep(0)
+            assert time.monotonic() - before < 5
+        assert not any(each.done() for each in asked)
+        hold.until.touch()
+        return [json.loads((await each).body)["length"] for each in asked]
+
+    with held_up(book, tmp_path) as (_, hold):
+        assert asyncio.run(ask_much(hold)) == list(range(50_000, 50_060))
     book.close()
 
 
@@ -187,6 +313,30 @@ def play_death_at_work(url: str) -> None:
     assert (again.status, again.replayed) == (200, False)
     assert book.door.trouble is None
     assert json.loads(book.door.ask_now(count("a")).body) == {"count": 1}
+    book.close()
+
+
+def test_what_it_had_not_begun_when_it_dies_is_written_here(book_url: str, tmp_path: Path) -> None:
+    in_a_process(partial(play_death_before_work, tmp_path), book_url)
+
+
+def play_death_before_work(tmp_path: Path, url: str) -> None:
+    book = Apart(url)
+    hold = Hold(os.getpid(), tmp_path / "never there")
+    with ThreadPoolExecutor(64) as pool:
+        begun = pool.submit(book.door.ask_now, Command(HoldOperation(), hold, "held"))
+        wait_until(lambda: book.lane.under_way == 1 and book.lane.waiting == 0)
+        asked = [pool.submit(book.door.ask_now, count("a")) for _ in range(40)]
+        chunk = book.door.submit_chunk([count("b")] * 300)
+        wait_until(lambda: book.lane.waiting >= 40)
+        os.kill(book.writer, signal.SIGKILL)
+        unknown = begun.result(30).refusal
+        assert unknown is not None
+        assert unknown.code == "outcome_unknown"
+        counts = [json.loads(each.result(30).body)["count"] for each in asked]
+        assert len(chunk.result(30)) == 300
+    assert sorted(counts) == list(range(1, 41))
+    assert (book.door.waiting, book.lane.under_way, book.door.is_open) == (0, 0, True)
     book.close()
 
 
