@@ -403,10 +403,12 @@ class WatchedTx:
     def __init__(self, inner: Tx, locked: list[str], trips: list[list[str]]) -> None:
         self._inner, self._locked, self._trips = inner, locked, trips
 
-    def run(self, steps: Sequence[Step]) -> list[list[Any]]:
+    def run(
+        self, steps: Sequence[Step], meanwhile: Callable[[], None] | None = None
+    ) -> list[list[Any]]:
         self._trips.append([s.rows.name for s in steps if isinstance(s, Select)])
         self._locked += (s.rows.name for s in steps if isinstance(s, Select) and s.lock)
-        return self._inner.run(steps)
+        return self._inner.run(steps, meanwhile)
 
     def commit(self, steps: Sequence[Step] = ()) -> None:
         self._inner.commit(steps)
@@ -525,8 +527,10 @@ class TroubledTx:
     def __init__(self, inner: Tx, connection: TroubledConnection) -> None:
         self._inner, self._connection = inner, connection
 
-    def run(self, steps: Sequence[Step]) -> list[list[Any]]:
-        return self._inner.run(steps)
+    def run(
+        self, steps: Sequence[Step], meanwhile: Callable[[], None] | None = None
+    ) -> list[list[Any]]:
+        return self._inner.run(steps, meanwhile)
 
     def commit(self, steps: Sequence[Step] = ()) -> None:
         self._connection.commit(self._inner, steps)

@@ -169,8 +169,10 @@ class _Chainless:
     def __init__(self, tx: Tx) -> None:
         self._tx = tx
 
-    def run(self, steps: Sequence[Step]) -> list[list[Any]]:
-        found = self._tx.run([step for step in steps if not _is_chain(step)])
+    def run(
+        self, steps: Sequence[Step], meanwhile: Callable[[], None] | None = None
+    ) -> list[list[Any]]:
+        found = self._tx.run([step for step in steps if not _is_chain(step)], meanwhile)
         answers = iter(found)
         head = ChainHead("book", 0, "", 0, "", 0)
         return [

@@ -142,6 +142,8 @@ class _PostgresTx:
             for step, found in zip(pipelined, answers, strict=True):
                 if isinstance(step, Select):
                     selected.append([step.rows.row(values, sqlite=False) for values in found])
+        if meanwhile is not None and not (pieces and isinstance(pieces[-1], list)):
+            meanwhile()
         return selected
 
     def _copy(self, step: Insert) -> None:

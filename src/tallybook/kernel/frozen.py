@@ -34,7 +34,14 @@ def frozen(kind: type[R]) -> type[R]:
     def show(self: R) -> str:
         return f"{made.__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
-    for name, method in (("__eq__", equals), ("__hash__", make_hash), ("__repr__", show)):
+    values = _tuple_reader([item.name for item in fields(made)])  # pyright: ignore[reportArgumentType] - as above
+
+    def pack(self: R) -> tuple[type[R], tuple[Any, ...]]:
+        # Its values without their names: half the size for another process, and half the time.
+        return type(self), values(self)
+
+    methods = ("__eq__", equals), ("__hash__", make_hash), ("__repr__", show), ("__reduce__", pack)
+    for name, method in methods:
         if name not in kind.__dict__ or (name == "__hash__" and kind.__hash__ is None):
             setattr(made, name, method)
     return made
@@ -71,3 +78,9 @@ def _layout(kind: type[Any]) -> tuple[Mapping[str, int], Callable[[Any], tuple[A
 
 def _reader(names: Sequence[str]) -> Callable[[Any], Any]:
     return attrgetter(*names) if names else type
+
+
+def _tuple_reader(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda row: tuple(getattr(row, name) for name in names)

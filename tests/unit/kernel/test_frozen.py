@@ -1,6 +1,7 @@
 """A copy of a frozen row is what dataclasses.replace would make of it."""
 
 import dataclasses
+import pickle
 from dataclasses import dataclass, field
 
 import pytest
@@ -99,6 +100,17 @@ def test_only_rows_of_one_class_are_equal() -> None:
     assert Light("1") != ("1", ())
     assert Empty() == Empty()
     assert len({Empty(), Empty()}) == 1
+
+
+@pytest.mark.parametrize(
+    "row", [Light("1", ("a",)), Secretive("1", "hush", "note"), Empty(), Outspoken("1")]
+)
+def test_a_row_is_packed_whole_for_another_process(row: object) -> None:
+    packed = pickle.dumps(row, pickle.HIGHEST_PROTOCOL)
+    assert pickle.loads(packed) == row
+    assert repr(pickle.loads(packed)) == repr(row)
+    assert getattr(pickle.loads(packed), "note", None) == getattr(row, "note", None)
+    assert b"secret" not in packed
 
 
 def test_a_method_of_its_own_stays() -> None:
