@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -326,16 +326,18 @@ def play_death_before_work(tmp_path: Path, url: str) -> None:
     with ThreadPoolExecutor(64) as pool:
         begun = pool.submit(book.door.ask_now, Command(HoldOperation(), hold, "held"))
         wait_until(lambda: book.lane.under_way == 1 and book.lane.waiting == 0)
-        asked = [pool.submit(book.door.ask_now, count("a")) for _ in range(40)]
+        asked: list[Future[Outcome]] = []
+        for number in range(1, 41):
+            asked.append(pool.submit(book.door.ask_now, count("a")))
+            wait_until(lambda number=number: book.lane.waiting == number)
         chunk = book.door.submit_chunk([count("b")] * 300)
-        wait_until(lambda: book.lane.waiting >= 40)
         os.kill(book.writer, signal.SIGKILL)
         unknown = begun.result(30).refusal
         assert unknown is not None
         assert unknown.code == "outcome_unknown"
         counts = [json.loads(each.result(30).body)["count"] for each in asked]
         assert len(chunk.result(30)) == 300
-    assert sorted(counts) == list(range(1, 41))
+    assert counts == list(range(1, 41))
     assert (book.door.waiting, book.lane.under_way, book.door.is_open) == (0, 0, True)
     book.close()
 

@@ -59,8 +59,8 @@ def can_fork() -> bool:
 
 
 @frozen
-class _Piece:
-    """Commands that were handed over together."""
+class _Handed:
+    """Commands that were handed over together, and by which ticket they go."""
 
     ticket: Any
     commands: Sequence[Command]
@@ -85,7 +85,7 @@ class LaneApart:
         self._lock = threading.Lock()
         """Held to number a piece and to send it: they arrive in the order of their numbers."""
         self._number = 0
-        self._under_way: dict[int, _Piece] = {}
+        self._under_way: dict[int, _Handed] = {}
         self._lane: Lane | None = None
         """The lane of this process, once the other one is gone."""
         self._here: SimpleQueue[int | None] = SimpleQueue()
@@ -150,13 +150,13 @@ class LaneApart:
         Returns: False, with nothing done, where they can't be sent to another process.
         """
         with self._lock:
-            number = self._number + 1
-            message = self._pack_piece(number, commands, patience)
+            number, is_gone = self._number + 1, self._lane is not None
+            message = b"" if is_gone else self._pack_piece(number, commands, patience)
             if message is None:
                 return False
             self._number = number
-            self._under_way[number] = _Piece(ticket, commands, patience, self._clock.monotonic())
-            if self._lane is not None:
+            self._under_way[number] = _Handed(ticket, commands, patience, self._clock.monotonic())
+            if is_gone:
                 self._here.put(number)
                 return True
             # Where it is gone, whoever listens hears that as well.
@@ -212,7 +212,8 @@ class LaneApart:
             if self._bell in (each for each, _ in poll.poll()):
                 os.eventfd_read(self._bell)
             with self._lock:
-                self._wire.flush()
+                with suppress(OSError):  # what it still said is heard before its end
+                    self._wire.flush()
                 also = select.POLLOUT if self._wire.has_unsent else 0
             poll.modify(self._wire, select.POLLIN | also)
             for answer in self._wire.receive(wait=False):
@@ -237,10 +238,11 @@ class LaneApart:
         with self._lock:
             lane = self._lane = self._open_lane(self._clock)
             begun = [number for number in self._under_way if number <= self._begun.number]
-            for number in self._under_way.keys() - begun:
+            for number in list(self._under_way)[len(begun) :]:
                 self._here.put(number)
             unknown = sum(len(self._under_way[number].commands) for number in begun)
-        self._tell(begun, [refused(Refusal("outcome_unknown"))] * unknown, [])
+        if begun:
+            self._tell(begun, [refused(Refusal("outcome_unknown"))] * unknown, [])
         while (number := self._here.get()) is not None:
             piece = self._under_way[number]
             self._tell([number], *lane.run(piece.commands, piece.patience))
