@@ -252,10 +252,13 @@ class Door:
 
         To wake the writer for the first of many would leave it a batch of one, and both threads
         would fight for the interpreter. One caller alone waits for one idle turn, and no clock.
+        Another process gets them after each turn: it has its own interpreter, and nothing to do
+        where all who ask wait for the same batch.
         """
         with self._wake:
             gathered = self._gathered.get(loop, ())
-            if known < len(gathered) < BATCH_MAX and turn < TURNS_MAX:
+            may_wait = self._apart is None and turn < TURNS_MAX
+            if may_wait and known < len(gathered) < BATCH_MAX:
                 loop.call_soon(self._hand_over, loop, len(gathered), turn + 1)
                 return
             self._waiting.extend(gathered)
