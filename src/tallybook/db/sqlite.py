@@ -14,6 +14,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from tallybook.db.dialect import Accumulate, Insert, Select, Step, Tx, Update
+from tallybook.db.kept_rows import KeptRows
 from tallybook.db.tables import RowMap
 
 ROWS_TOGETHER = 16
@@ -51,6 +52,7 @@ class SqliteConnection:
     def __init__(self, path: Path | str) -> None:
         self._path = str(path)
         self._connection: sqlite3.Connection | None = None
+        self._kept = KeptRows()
 
     def begin(self) -> Tx:
         """Open a transaction. Locks: the database's one write lock, at once."""
@@ -61,13 +63,16 @@ class SqliteConnection:
             self._connection.execute("PRAGMA temp_store = MEMORY")
             self._connection.execute(f"PRAGMA busy_timeout = {int(LOCK_SECONDS * 1000)}")
         self._connection.execute("BEGIN IMMEDIATE")
-        return _SqliteTx(self._connection)
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        self._kept.begin(version)
+        return _SqliteTx(self._connection, self._kept)
 
     def close(self) -> None:
         """Let go of the file."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._kept.forget()
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -82,8 +87,9 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 class _SqliteTx:
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, kept: KeptRows) -> None:
         self._connection = connection
+        self._kept = kept
 
     def run(
         self, steps: Sequence[Step], meanwhile: Callable[[], None] | None = None
@@ -94,18 +100,15 @@ class _SqliteTx:
         for step in steps:
             match step:
                 case Select():
-                    cursor = self._connection.execute(
-                        _select_text(step.rows, step.by, step.where), (to_json(step.keys).decode(),)
-                    )
-                    selected.append(
-                        [step.rows.row(values, sqlite=True) for values in cursor.fetchall()]
-                    )
+                    selected.append(self._select(step))
+                    continue
                 case Insert():
                     self._insert(step)
                 case Update():
                     self._update(step)
                 case Accumulate():
                     self._many(_accumulate_text(step.rows, step.columns), step)
+            self._kept.write(step)
         return selected
 
     def commit(self, steps: Sequence[Step] = ()) -> None:
@@ -113,9 +116,21 @@ class _SqliteTx:
         self._connection.execute("COMMIT")
 
     def rollback(self) -> None:
+        self._kept.forget()
         if self._connection.in_transaction:
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
+
+    def _select(self, step: Select) -> list[Any]:
+        rows, keys = self._kept.find(step)
+        if keys:
+            text = _select_text(step.rows, step.by, step.where)
+            cursor = self._connection.execute(text, (to_json(keys).decode(),))
+            read = [step.rows.row(values, sqlite=True) for values in cursor.fetchall()]
+            self._kept.keep(step, keys, read)
+            rows += read
+        rows.sort(key=step.rows.key_of)
+        return rows
 
     def _insert(self, step: Insert) -> None:
         """Insert rows, as many as go together in one statement each.
