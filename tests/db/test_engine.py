@@ -44,10 +44,11 @@ def settings_for(url: str, home: Path, **given: object) -> Settings:
     return load_settings(database_url=url, home=home, **given)
 
 
-def execute(url: str, statement: str) -> None:
+def execute(url: str, *statements: str) -> None:
     engine = create_engine(open_database(url).url)
     with engine.begin() as connection:
-        connection.execute(text(statement))
+        for statement in statements:
+            connection.execute(text(statement))
     engine.dispose()
 
 
@@ -61,7 +62,7 @@ def test_an_empty_database_is_made_ready(database_url: str, tmp_path: Path) -> N
     engine.close()
 
 
-@pytest.mark.parametrize("revision", ["0001", "0003", "0004", "0005"])
+@pytest.mark.parametrize("revision", ["0001", "0003", "0004", "0005", "0008"])
 def test_an_older_database_is_brought_up_to_date(
     database_url: str, tmp_path: Path, revision: str
 ) -> None:
@@ -76,6 +77,26 @@ def test_an_older_database_is_brought_up_to_date(
         )
         assert outcome.status == 201
         assert verify(engine.database) == []
+
+
+@pytest.mark.parametrize("first", ["'22222222222222222222222222222222'", "NULL"])
+def test_a_book_with_an_entry_of_several_customers_stays_as_it_is(
+    database_url: str, first: str
+) -> None:
+    """No version posted one. What is owed by whom would be wrong without a word."""
+    with closing(open_database(database_url)) as database:
+        migrate.run_migrations(database, to="0008")
+        execute(
+            database_url,
+            "INSERT INTO accounts (id, book, name, currency) VALUES (1, 'house', 'a', 'USD')",
+            "INSERT INTO postings (entry_seq, line, account_id, amount_minor, customer_id) VALUES"
+            f" (1, 1, 1, 5, {first}), (1, 2, 1, -5, '11111111111111111111111111111111')",
+            "INSERT INTO entries (seq, kind, effective_on, recorded_at, postings_count, hash)"
+            " VALUES (1, 'test', '2026-03-01', '2026-03-01T00:00:00.000000Z', 2, 'x')",
+        )
+        with pytest.raises(ValueError, match="entry 1 concerns several customers"):
+            migrate.upgrade(database)
+        assert migrate.current_revision(database) == "0008"
 
 
 def test_closing_refuses_what_comes_after(book_url: str, tmp_path: Path) -> None:
