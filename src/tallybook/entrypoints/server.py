@@ -38,8 +38,8 @@ _log = logging.getLogger("tallybook.serve")
 
 KEEP_ALIVE_SECONDS = 30
 TURN_SECONDS = 0.0002
-"""How long a thread may go on while another one waits, where batches are written by a process of
-their own: who brings it the next one must not wait for Python's usual 5 ms while it is idle."""
+"""How long a thread may go on while another one waits, where a process of its own writes: who hears
+what it answers, and sends what it has not taken yet, must not wait for Python's usual 5 ms."""
 DRAIN_SECONDS = 5
 """How much longer than one call to the Processor an answer may take while the server stops."""
 
