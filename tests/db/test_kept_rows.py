@@ -180,3 +180,19 @@ def test_what_nobody_has_changed_is_not_read_again(path: str) -> None:
         other.commit()
     assert [read(), read()] == [2, 0]
     reader.connection.close()
+
+
+def test_a_transaction_that_can_not_begin_is_not_left_open(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = SqliteConnection(path)
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no disk"):
+        patched.setattr(kept_rows.KeptRows, "begin", raise_no_disk)
+        connection.begin()
+    (found,) = connection.begin().run([Select(ITEMS, ("id",), [3])])
+    assert [item.id for item in found] == [3]
+    connection.close()
+
+
+def raise_no_disk(*_: object) -> None:
+    raise OSError("no disk")

@@ -161,14 +161,18 @@ def play_blocked(url: str) -> None:
     book.close()
 
 
-class HoldOperation:
-    """Holds up the process that decides it until a file is there, unless that is spared."""
-
-    name = "test.hold"
+class NeedsNothing:
+    """Looks at nothing."""
 
     def needs(self, command: object, seen: View) -> Needs:
         del command, seen
         return Needs()
+
+
+class HoldOperation(NeedsNothing):
+    """Holds up the process that decides it until a file is there, unless that is spared."""
+
+    name = "test.hold"
 
     def decide(self, view: View, command: Hold, moment: Moment, ids: object) -> Decision:
         del view, moment, ids
@@ -177,14 +181,10 @@ class HoldOperation:
         return Decision(reply=Reply(200, {}))
 
 
-class MeasureOperation:
+class MeasureOperation(NeedsNothing):
     """Tells how long a text is, and keeps nothing."""
 
     name = "test.measure"
-
-    def needs(self, command: str, seen: View) -> Needs:
-        del command, seen
-        return Needs()
 
     def decide(self, view: View, command: str, moment: Moment, ids: object) -> Decision:
         del view, moment, ids
@@ -282,14 +282,10 @@ def play_standstill(tmp_path: Path, url: str) -> None:
 # -- when it dies
 
 
-class DieOperation:
+class DieOperation(NeedsNothing):
     """Kills the process that decides it, unless that is the one that is spared."""
 
     name = "test.die"
-
-    def needs(self, command: int, seen: View) -> Needs:
-        del command, seen
-        return Needs()
 
     def decide(self, view: View, command: int, moment: Moment, ids: object) -> Decision:
         del view, moment, ids

@@ -36,9 +36,8 @@ class KeptRows:
 
     def __init__(self) -> None:
         self._version: int | None = None
-        self._tables: dict[RowMap[Any], _Table] = {}
-        self._kinds: dict[str, list[RowMap[Any]]] = {}
-        """By table: as which kinds its rows are kept."""
+        self._tables: dict[str, dict[RowMap[Any], _Table]] = {}
+        """By name, and by the kinds of row that they are read as."""
         self._count = 0
 
     def begin(self, version: int) -> None:
@@ -51,12 +50,11 @@ class KeptRows:
         """Forget everything: what was written since has been given up."""
         self._version = None
         self._tables.clear()
-        self._kinds.clear()
         self._count = 0
 
     def find(self, step: Select) -> tuple[list[Any], Sequence[Any]]:
         """Give the rows that are kept of those asked for, and the keys that are not known of."""
-        table = self._tables.get(step.rows)
+        table = self._tables.get(step.rows.name, {}).get(step.rows)
         if table is None:
             return [], step.keys
         rows = table.rows
@@ -70,10 +68,9 @@ class KeptRows:
 
     def keep(self, step: Select, keys: Sequence[Any], read: Sequence[Any]) -> None:
         """Keep the rows that were read for keys."""
-        table = self._tables.get(step.rows)
-        if table is None:
-            table = self._tables[step.rows] = _Table()
-            self._kinds.setdefault(step.rows.name, []).append(step.rows)
+        kinds = self._tables.setdefault(step.rows.name, {})
+        if (table := kinds.get(step.rows)) is None:
+            table = kinds[step.rows] = _Table()
         key_of = step.rows.key_of
         for row in read:
             table.rows[key_of(row)] = row
@@ -89,8 +86,7 @@ class KeptRows:
 
     def write(self, step: Step) -> None:
         """Take down what a step has written."""
-        for kind in self._kinds.get(step.rows.name, ()):
-            table = self._tables[kind]
+        for kind, table in self._tables.get(step.rows.name, {}).items():
             if kind is step.rows and isinstance(step, Update):
                 rows, key_of = table.rows, kind.key_of
                 for row in step.values:

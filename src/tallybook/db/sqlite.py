@@ -63,9 +63,14 @@ class SqliteConnection:
             self._connection.execute("PRAGMA temp_store = MEMORY")
             self._connection.execute(f"PRAGMA busy_timeout = {int(LOCK_SECONDS * 1000)}")
         self._connection.execute("BEGIN IMMEDIATE")
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        self._kept.begin(version)
-        return _SqliteTx(self._connection, self._kept)
+        tx = _SqliteTx(self._connection, self._kept)
+        try:
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+            self._kept.begin(version)
+        except BaseException:
+            tx.rollback()
+            raise
+        return tx
 
     def close(self) -> None:
         """Let go of the file."""
@@ -129,6 +134,7 @@ class _SqliteTx:
             read = [step.rows.row(values, sqlite=True) for values in cursor.fetchall()]
             self._kept.keep(step, keys, read)
             rows += read
+        # In the order in which the database gives them.
         rows.sort(key=step.rows.key_of)
         return rows
 
@@ -147,8 +153,8 @@ class _SqliteTx:
             ]
             self._connection.executemany(_insert_text(step.rows, ROWS_TOGETHER), together)
         if rest := rows[whole:]:
-            together = tuple(chain.from_iterable(rest))
-            self._connection.execute(_insert_text(step.rows, len(rest)), together)
+            values = tuple(chain.from_iterable(rest))
+            self._connection.execute(_insert_text(step.rows, len(rest)), values)
 
     def _many(self, text: str, step: Accumulate) -> None:
         self._connection.executemany(text, [step.rows.sqlite_values(row) for row in step.values])

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 from sqlalchemy import BigInteger, Boolean, Date, Integer, LargeBinary, SmallInteger, Table
 
 from tallybook.db.metadata import HexId, Instant, instant_from_text, instant_to_text
-from tallybook.kernel.frozen import values_of
+from tallybook.kernel.frozen import tuple_reader, values_of
 
 R = TypeVar("R")
 
@@ -123,8 +123,7 @@ def _taking(
     names: Sequence[str], conversions: Sequence[tuple[int, Callable[[Any], Any]]]
 ) -> Callable[[Any], Sequence[Any]]:
     """Give what takes fields out of a row, in order, and converts those at some places."""
-    cells: Callable[[Any], Any] = attrgetter(*names)
-    read: Callable[[Any], Sequence[Any]] = cells if len(names) > 1 else lambda row: (cells(row),)
+    read = tuple_reader(names)
     if not conversions:
         return read
 

@@ -42,7 +42,21 @@ OpenLane = Callable[[Clock], Lane]
 
 Told = Callable[[Sequence[tuple[Any, list[Outcome]]], Sequence[str]], None]
 """Told what each of the pieces came to that were committed together, and whose replies were
-completed. A piece goes by the ticket that it was handed over with."""
+completed."""
+
+
+class Piece(Protocol):
+    """Commands that are handed over to be committed together."""
+
+    @property
+    def commands(self) -> Sequence[Command]:
+        """Give them."""
+        ...
+
+    @property
+    def patience(self) -> float:
+        """Tell for how long they are tried. Units: seconds."""
+        ...
 
 
 class Closes(Protocol):
@@ -60,12 +74,10 @@ def can_fork() -> bool:
 
 @frozen
 class _Handed:
-    """Commands that were handed over together, and by which ticket they go."""
+    """A piece that was handed over, and when."""
 
-    ticket: Any
-    commands: Sequence[Command]
-    patience: float
-    sent_at: float
+    piece: Piece
+    at: float
 
 
 class LaneApart:
@@ -124,38 +136,37 @@ class LaneApart:
         if self._lane is not None:
             return self._lane.trouble
         with self._lock:
-            oldest = next(iter(self._under_way.values()), None)
-            self._health.begun_at = None if oldest is None else oldest.sent_at
-            return self._health.trouble
+            oldest = next((handed.at for handed in self._under_way.values()), None)
+            return self._health.trouble_since(oldest)
 
     @property
     def under_way(self) -> int:
         """Count the commands that were handed over and not told of yet."""
         with self._lock:
-            return sum(len(piece.commands) for piece in self._under_way.values())
+            return sum(len(handed.piece.commands) for handed in self._under_way.values())
 
     @property
     def waiting(self) -> int:
         """Count those of them that are in no batch yet."""
         with self._lock:
             begun = self._begun.number
-            pieces = self._under_way.items()
-            return sum(len(piece.commands) for number, piece in pieces if number > begun)
+            under_way = self._under_way.items()
+            return sum(len(each.piece.commands) for number, each in under_way if number > begun)
 
-    def submit(self, ticket: object, commands: Sequence[Command], patience: float) -> bool:
-        """Hand commands over, to be committed together, and with others of the same patience.
+    def submit(self, piece: Piece) -> bool:
+        """Hand a piece over, to be committed with others of the same patience.
 
-        Never waits, so that an event loop may call it. Units: seconds.
+        Never waits, so that an event loop may call it.
 
-        Returns: False, with nothing done, where they can't be sent to another process.
+        Returns: False, with nothing done, where it can't be sent to another process.
         """
         with self._lock:
             number, is_gone = self._number + 1, self._lane is not None
-            message = b"" if is_gone else self._pack_piece(number, commands, patience)
+            message = b"" if is_gone else self._pack_piece(number, piece)
             if message is None:
                 return False
             self._number = number
-            self._under_way[number] = _Handed(ticket, commands, patience, self._clock.monotonic())
+            self._under_way[number] = _Handed(piece, self._clock.monotonic())
             if is_gone:
                 self._here.put(number)
                 return True
@@ -166,13 +177,12 @@ class LaneApart:
                 os.eventfd_write(self._bell, 1)
         return True
 
-    def _pack_piece(
-        self, number: int, commands: Sequence[Command], patience: float
-    ) -> bytes | None:
+    def _pack_piece(self, number: int, piece: Piece) -> bytes | None:
+        now, today = self._clock.now(), self._clock.today()
         try:
-            return _pack((number, self._clock.now(), self._clock.today(), commands, patience))
+            return _pack((number, now, today, piece.commands, piece.patience))
         except Exception:  # noqa: BLE001 - whatever broke, who waits must hear of it
-            _log.exception("commands can't be sent", extra={"commands": len(commands)})
+            _log.exception("commands can't be sent", extra={"commands": len(piece.commands)})
             return None
 
     def close(self) -> None:
@@ -227,9 +237,9 @@ class LaneApart:
         place = 0
         with self._lock:
             for number in numbers:
-                piece = self._under_way.pop(number)
+                piece = self._under_way.pop(number).piece
                 end = place + len(piece.commands)
-                told.append((piece.ticket, outcomes[place:end]))
+                told.append((piece, outcomes[place:end]))
                 place = end
         self._told(told, completed)
 
@@ -240,11 +250,11 @@ class LaneApart:
             begun = [number for number in self._under_way if number <= self._begun.number]
             for number in list(self._under_way)[len(begun) :]:
                 self._here.put(number)
-            unknown = sum(len(self._under_way[number].commands) for number in begun)
+            unknown = sum(len(self._under_way[number].piece.commands) for number in begun)
         if begun:
             self._tell(begun, [refused(Refusal("outcome_unknown"))] * unknown, [])
         while (number := self._here.get()) is not None:
-            piece = self._under_way[number]
+            piece = self._under_way[number].piece
             self._tell([number], *lane.run(piece.commands, piece.patience))
 
 

@@ -95,19 +95,18 @@ class Door:
         self._takes_bulk_apart = apart is not None and not bulk_lanes
         if apart is not None:
             apart.start(clock, self._tell_and_go_on)
-        self._lanes = [
-            Lane(connect(), journal, clock, ids) for _ in range(bulk_lanes + (apart is None))
-        ]
+        # Whether each lane takes interactive commands, and bulk chunks.
+        takes = [(True, not bulk_lanes)] if apart is None else []
+        takes += [(False, True)] * bulk_lanes
+        self._lanes = [Lane(connect(), journal, clock, ids) for _ in takes]
         self._threads = [
             threading.Thread(
                 target=self._serve,
-                args=(lane, takes_asked, not (takes_asked and bulk_lanes)),
-                name="tallybook-writer",
+                args=(lane, *what),
+                name=f"tallybook-writer-{place}",
                 daemon=True,
             )
-            for lane, takes_asked in zip(
-                self._lanes, [apart is None, *[False] * bulk_lanes], strict=False
-            )
+            for place, (lane, what) in enumerate(zip(self._lanes, takes, strict=True))
         ]
         for thread in self._threads:
             thread.start()
@@ -319,7 +318,7 @@ class Door:
             self._hand_on(apart, self._take_chunk())
 
     def _hand_on(self, apart: LaneApart, piece: _Piece) -> None:
-        if apart.submit(piece, piece.commands, piece.patience):
+        if apart.submit(piece):
             self._chunks_apart += piece.chunk is not None
         elif len(piece.asked) > 1:
             # One of them is to blame, and its neighbours are not.

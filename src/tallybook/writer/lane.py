@@ -55,7 +55,7 @@ class Health:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.begun_at: float | None = None
+        self._begun_at: float | None = None
         """Since when a batch is under way."""
         self.given_up: tuple[float, str] | None = None
         """When and why the last batch was given up; None where it was not."""
@@ -63,11 +63,11 @@ class Health:
     @contextmanager
     def under_way(self) -> Generator[None]:
         """Count the time of one batch."""
-        self.begun_at = self._clock.monotonic()
+        self._begun_at = self._clock.monotonic()
         try:
             yield
         finally:
-            self.begun_at = None
+            self._begun_at = None
 
     def give_up(self, why: str) -> None:
         """Take down that a batch was given up."""
@@ -76,7 +76,11 @@ class Health:
     @property
     def trouble(self) -> str | None:
         """Tell why the next batch may not be committed; None where nothing speaks for that."""
-        now, begun_at, given_up = self._clock.monotonic(), self.begun_at, self.given_up
+        return self.trouble_since(self._begun_at)
+
+    def trouble_since(self, begun_at: float | None) -> str | None:
+        """Tell the same where what is under way was begun at some moment; None for nothing is."""
+        now, given_up = self._clock.monotonic(), self.given_up
         if begun_at is not None and now - begun_at > SLOW_SECONDS:
             return "a write has waited for too long"
         if given_up is not None and now - given_up[0] < RECENT_SECONDS:

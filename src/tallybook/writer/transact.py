@@ -294,7 +294,7 @@ def _record(tx: Tx, journal: Journal, batch: Batch, view: View, moment: Moment) 
     last: list[Step] = []
     seals, sealed = Seals(), batch.sealed
     if batch.events or batch.entries or sealed:
-        # To add them up takes as long as anything here: it is done while PostgreSQL is at the rows.
+        # The seals are added up while PostgreSQL is at the rows.
         head, stored_seals = _lock_head(tx, steps, sealed, partial(batch.seal, seals, view))
         steps = []
         last += seals.steps(stored_seals)
