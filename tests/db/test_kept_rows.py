@@ -186,9 +186,10 @@ def test_a_transaction_that_can_not_begin_is_not_left_open(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = SqliteConnection(path)
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="no disk"):
+    with monkeypatch.context() as patched:
         patched.setattr(kept_rows.KeptRows, "begin", raise_no_disk)
-        connection.begin()
+        with pytest.raises(OSError, match="no disk"):
+            connection.begin()
     (found,) = connection.begin().run([Select(ITEMS, ("id",), [3])])
     assert [item.id for item in found] == [3]
     connection.close()
